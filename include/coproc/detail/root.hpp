@@ -1,0 +1,79 @@
+#pragma once
+// A spawned task: the root of a stack of coroutines, with the scope that cancels it and the place
+// where its value waits for whoever joins it.
+
+#include <coproc/detail/cancel_scope.hpp>
+#include <coproc/detail/detached.hpp>
+#include <coproc/detail/wait_list.hpp>
+#include <coproc/task.hpp>
+
+#include <exception>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace coproc::detail {
+
+/// What another thread has posted.
+class posted {
+ public:
+    virtual ~posted() = default;
+    virtual void run() = 0;
+};
+
+class root : public list_hook<root> {
+ public:
+    explicit root(loop& home) noexcept : scope_(home) {}
+    virtual ~root() = default;
+
+    cancel_scope& scope() noexcept { return scope_; }
+    wait_list& ended() noexcept { return ended_; }
+    bool has_ended() const noexcept { return ended_.is_open(); }
+
+    /// Joins the loop's tasks; leaves them when the task has ended.
+    void enter() noexcept;
+    void leave() noexcept;
+
+ private:
+    cancel_scope scope_;
+    wait_list ended_;
+};
+
+/// The root of a task<T>. Kept alive by the running coroutine and by the handle.
+template <class T>
+class root_of final : public root {
+ public:
+    using root::root;
+
+    /// Requires: has_ended(). Rethrows what the task threw. Once.
+    T take() {
+        if (exception_) std::rethrow_exception(std::exchange(exception_, nullptr));
+        if constexpr (!std::is_void_v<T>) return std::move(*value_);
+    }
+
+    static std::shared_ptr<root_of> start(loop& home, task<T> body) {
+        auto made = std::make_shared<root_of>(home);
+        made->enter();
+        drive(std::move(body), made).start_in(made->scope());
+        return made;
+    }
+
+ private:
+    static detached drive(task<T> body, std::shared_ptr<root_of> self) {
+        try {
+            if constexpr (std::is_void_v<T>) {
+                co_await std::move(body);
+            } else {
+                self->value_.emplace(co_await std::move(body));
+            }
+        } catch (...) {
+            self->exception_ = std::current_exception();
+        }
+        self->leave();
+    }
+
+    std::optional<std::conditional_t<std::is_void_v<T>, char, T>> value_;
+    std::exception_ptr exception_;
+};
+
+}  // namespace coproc::detail

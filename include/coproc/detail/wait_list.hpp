@@ -1,0 +1,63 @@
+#pragma once
+// Many coroutines of one loop waiting for the same thing, first come, first served.
+
+#include <coproc/detail/operation.hpp>
+
+namespace coproc::detail {
+
+class wait_list {
+    struct place {};
+
+ public:
+    /// Finishes when it is woken. Cancellation: leaves the list.
+    class wait_op : public operation<wait_op>, private list_hook<place> {
+     public:
+        explicit wait_op(wait_list& list) noexcept : list_(&list) {}
+
+     private:
+        friend operation<wait_op>;
+        friend class wait_list;
+        friend class intrusive_list<wait_op, place>;
+
+        result<void> start(loop&) {
+            if (list_->open_) {
+                finish(success());
+            } else {
+                list_->waiting_.push_back(*this);
+            }
+            return success();
+        }
+        void cancel() {
+            list_hook<place>::unlink();
+            finish(errc::canceled);
+        }
+        void wake(result<void> outcome) { finish(std::move(outcome)); }
+
+        wait_list* list_;
+    };
+
+    bool empty() const noexcept { return waiting_.empty(); }
+    wait_op wait() noexcept { return wait_op(*this); }
+
+    /// Wakes the one that has waited longest. False if nobody waits.
+    bool wake_one(const result<void>& outcome = success()) {
+        wait_op* first = waiting_.pop_front();
+        if (first != nullptr) first->wake(outcome);
+        return first != nullptr;
+    }
+    void wake_all(const result<void>& outcome = success()) {
+        while (wake_one(outcome)) continue;
+    }
+    /// Wakes all, and from now on nobody waits: what they waited for has happened for good.
+    void open() {
+        open_ = true;
+        wake_all();
+    }
+    bool is_open() const noexcept { return open_; }
+
+ private:
+    intrusive_list<wait_op, place> waiting_;
+    bool open_ = false;
+};
+
+}  // namespace coproc::detail

@@ -1,0 +1,149 @@
+#pragma once
+// runtime: tasks on one libuv loop, in one thread; its own loop, or a guest on the host's.
+//
+//   auto rt = coproc::runtime::create(uv_default_loop()).value();
+//   auto server = rt.spawn(serve());          // runs when the host calls uv_run
+//   …  co_await rt.shutdown();                // in a task: cancels and joins all others
+//
+// A program may have several, each in its own thread. All members are for the loop's thread, but
+// for post(). An idle runtime makes no system call and does not keep the host's loop alive.
+
+#include <coproc/detail/root.hpp>
+#include <coproc/task.hpp>
+
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+struct uv_loop_s;
+
+namespace coproc {
+
+/// A task that has been spawned. Dropping the handle leaves the task running.
+template <class T>
+class [[nodiscard]] spawned {
+ public:
+    spawned() = default;
+
+    /// Cancels everything that the task awaits, now and later. It ends when it returns.
+    void cancel() noexcept {
+        if (root_) root_->scope().cancel();
+    }
+    bool done() const noexcept { return !root_ || root_->has_ended(); }
+
+    /// co_await handle: result<T> when the task has ended (a task<result<U>> gives result<U>);
+    /// rethrows what the task threw. At most once.
+    /// Cancellation: stops waiting; the task goes on.
+    auto operator co_await() const noexcept { return join_op(root_); }
+
+ private:
+    friend class runtime_ref;
+    using root_type = detail::root_of<T>;
+
+    class join_op : public detail::wait_list::wait_op {
+     public:
+        explicit join_op(std::shared_ptr<root_type> root) noexcept
+            : wait_op(root->ended()), root_(std::move(root)) {}
+
+        detail::flat_result<T> await_resume() {
+            COPROC_TRY(wait_op::await_resume());
+            if constexpr (std::is_void_v<T>) {
+                root_->take();
+                return success();
+            } else {
+                return root_->take();
+            }
+        }
+
+     private:
+        std::shared_ptr<root_type> root_;
+    };
+
+    explicit spawned(std::shared_ptr<root_type> root) noexcept : root_(std::move(root)) {}
+
+    std::shared_ptr<root_type> root_;
+};
+
+/// Somebody's runtime, not owned.
+class runtime_ref {
+ public:
+    explicit runtime_ref(detail::loop& home) noexcept : loop_(&home) {}
+
+    /// Runs `body` as a task of its own, beginning with the loop's next turn.
+    template <class T>
+    spawned<T> spawn(task<T> body) const {
+        return spawned<T>(detail::root_of<T>::start(*loop_, std::move(body)));
+    }
+
+    /// Calls `work()` on the loop's thread, in the order of posting. Must not throw.
+    /// Thread-safe. Lifetime: the runtime must not be destroyed before post() has returned.
+    template <class Work>
+        requires std::is_invocable_v<Work&>
+    void post(Work work) const {
+        class item final : public detail::posted {
+         public:
+            explicit item(Work&& work) : work_(std::move(work)) {}
+            void run() override { work_(); }
+
+         private:
+            Work work_;
+        };
+        post_item(std::make_unique<item>(std::move(work)));
+    }
+
+    /// Cancels all tasks but the one that calls it and waits for their end; then the runtime can be
+    /// destroyed as soon as the caller has ended, too. Not cancellable.
+    task<result<void>> shutdown() const;
+
+    detail::loop& home() const noexcept { return *loop_; }
+
+ private:
+    void post_item(std::unique_ptr<detail::posted> work) const;
+
+    detail::loop* loop_;
+};
+
+class runtime : public runtime_ref {
+ public:
+    /// With a libuv loop of its own.
+    static result<runtime> create();
+    /// A guest on `host`, which must outlive it, and which needs one more turn after the runtime's
+    /// destruction before uv_loop_close. coproc never runs the host's loop, but for run().
+    static result<runtime> create(uv_loop_s* host);
+
+    runtime(runtime&&) noexcept;
+    runtime& operator=(runtime&&) noexcept;
+    /// Requires: no live task, and the loop is not running.
+    ~runtime();
+
+    /// Runs the loop until `body` has ended; its value, or the exception that it threw.
+    /// Requires: the loop is not running.
+    template <class T>
+    T run(task<T> body) {
+        const auto root = detail::root_of<T>::start(home(), std::move(body));
+        while (!root->has_ended()) turn();
+        return root->take();
+    }
+
+    /// The libuv loop, for handles of your own.
+    uv_loop_s* uv_loop() const noexcept;
+
+ private:
+    explicit runtime(std::unique_ptr<detail::loop> made) noexcept;
+    void turn();
+
+    std::unique_ptr<detail::loop> owned_;
+};
+
+/// co_await current_runtime(): the runtime that the awaiting task runs on, a runtime_ref.
+class [[nodiscard]] current_runtime : private detail::current_scope {
+ public:
+    current_runtime() noexcept = default;
+    using detail::current_scope::await_ready;
+    using detail::current_scope::await_suspend;
+    runtime_ref await_resume() const noexcept {
+        return runtime_ref(current_scope::await_resume().home());
+    }
+};
+
+}  // namespace coproc

@@ -1,0 +1,67 @@
+#pragma once
+// Waiting for time to pass:  (co_await coproc::sleep_for(200ms)).value();
+
+#include <coproc/detail/operation.hpp>
+
+#include <chrono>
+
+namespace coproc {
+
+using clock = std::chrono::steady_clock;
+
+namespace detail {
+
+/// Calls back once at `when`, not earlier and at most about a millisecond later if the loop is
+/// free (libuv's timers count milliseconds). Not moved while armed.
+class alarm {
+ public:
+    using callback = void (*)(alarm&) noexcept;
+    explicit alarm(callback on_time) noexcept : on_time_(on_time) {}
+    alarm(const alarm&) = delete;
+    alarm& operator=(const alarm&) = delete;
+    ~alarm() { stop(); }
+
+    void start(loop& home, clock::time_point when);
+    void stop() noexcept;
+
+ private:
+    callback on_time_;
+    loop* home_ = nullptr;
+    void* timer_ = nullptr;  // a uv_timer_t, borrowed from the loop while armed
+};
+
+}  // namespace detail
+
+class sleep_op : public detail::operation<sleep_op>, private detail::alarm {
+ public:
+    explicit sleep_op(clock::time_point until) noexcept : alarm(&on_time), until_(until) {}
+    sleep_op(sleep_op&& other) noexcept
+        : operation(std::move(other)), alarm(&on_time), until_(other.until_) {}
+
+ private:
+    friend operation<sleep_op>;
+    result<void> start(detail::loop& home);
+    void cancel();
+    static void on_time(alarm& self) noexcept;
+
+    clock::time_point until_;
+};
+
+/// errc::canceled if the scope is canceled first. A time in the past does not suspend.
+[[nodiscard]] inline sleep_op sleep_until(clock::time_point when) noexcept {
+    return sleep_op(when);
+}
+
+/// The same after `duration`; a duration beyond the clock's range means for ever.
+[[nodiscard]] sleep_op sleep_for(clock::duration duration) noexcept;
+
+/// sleep_for of any std::chrono duration, rounded up to the clock's ticks.
+template <class Rep, class Period>
+[[nodiscard]] sleep_op sleep_for(std::chrono::duration<Rep, Period> duration) noexcept {
+    using seconds = std::chrono::duration<double>;
+    if (seconds(duration) >= seconds(clock::duration::max()))
+        return sleep_until(clock::time_point::max());
+    return sleep_for(std::chrono::ceil<clock::duration>(duration));
+}
+
+}  // namespace coproc

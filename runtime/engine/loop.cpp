@@ -1,0 +1,215 @@
+#include "engine/loop.hpp"
+
+#include "words/system.hpp"
+
+#include <cassert>
+#include <utility>
+
+namespace coproc::detail {
+
+void post_back(loop& home, ready_node& node) noexcept { home.push_back(node); }
+void post_front(loop& home, ready_node& node) noexcept { home.push_front(node); }
+
+error uv_error(int status, const char* call) {
+    return {std::error_code(-status, std::system_category()), call};
+}
+
+namespace {
+
+template <class Handle>
+uv_handle_t* as_handle(Handle& handle) {
+    return reinterpret_cast<uv_handle_t*>(&handle);
+}
+
+}  // namespace
+
+/// The loop's libuv handles. They are closed together, and the last close callback frees them.
+struct loop::handles {
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle;
+    uv_async_t inbox;
+    int open = 0;
+
+    template <class Handle>
+    void init(loop& owner, Handle& handle, int (*start)(uv_loop_t*, Handle*)) {
+        start(owner.uv_, &handle);
+        adopt(owner, handle);
+    }
+    template <class Handle>
+    void adopt(loop& owner, Handle& handle) {
+        handle.data = &owner;
+        uv_unref(as_handle(handle));
+        ++open;
+    }
+    template <class Handle>
+    void close(Handle& handle) {
+        handle.data = this;
+        uv_close(as_handle(handle), [](uv_handle_t* closed) {
+            auto* self = static_cast<handles*>(closed->data);
+            if (--self->open == 0) delete self;
+        });
+    }
+};
+
+result<std::unique_ptr<loop>> loop::create(uv_loop_t* host) {
+    std::unique_ptr<loop> made(new loop(host));
+    COPROC_TRY(made->open());
+    return made;
+}
+
+result<void> loop::open() {
+    if (const int refused = system::injected_fault("uv_loop_init"))
+        return uv_error(-refused, "uv_loop_init");
+    if (uv_ == nullptr) {
+        if (const int status = uv_loop_init(&own_); status < 0)
+            return uv_error(status, "uv_loop_init");
+        uv_ = &own_;
+    }
+    auto made = std::make_unique<handles>();
+    const auto on_inbox = [](uv_async_t* self) { static_cast<loop*>(self->data)->collect(); };
+    if (const int status = uv_async_init(uv_, &made->inbox, on_inbox); status < 0) {
+        return uv_error(status, "uv_async_init");
+    }
+    handles_ = made.release();
+    handles_->adopt(*this, handles_->inbox);
+    handles_->init(*this, handles_->prepare, uv_prepare_init);
+    handles_->init(*this, handles_->check, uv_check_init);
+    handles_->init(*this, handles_->idle, uv_idle_init);
+    // Ready coroutines run before libuv waits and after it has called back: what a host's timer
+    // made ready is not delayed by the wait, and what an fd made ready runs in the same turn.
+    uv_prepare_start(&handles_->prepare,
+                     [](uv_prepare_t* self) { static_cast<loop*>(self->data)->drain(); });
+    uv_check_start(&handles_->check,
+                   [](uv_check_t* self) { static_cast<loop*>(self->data)->drain(); });
+    return success();
+}
+
+loop::~loop() {
+    assert(tasks_.empty() &&
+           "a runtime is destroyed while tasks live: co_await rt.shutdown() first");
+    assert(first_ == nullptr);
+    residents_.clear();
+    for (uv_timer_t* timer : timers_) {
+        uv_close(as_handle(*timer),
+                 [](uv_handle_t* closed) { delete reinterpret_cast<uv_timer_t*>(closed); });
+    }
+    if (handles_ != nullptr) {
+        handles_->close(handles_->prepare);
+        handles_->close(handles_->check);
+        handles_->close(handles_->idle);
+        handles_->close(handles_->inbox);
+    }
+    if (uv_ != &own_) return;
+    uv_run(uv_, UV_RUN_DEFAULT);
+    [[maybe_unused]] const int closed = uv_loop_close(uv_);
+    assert(closed == 0);
+}
+
+void loop::push_back(ready_node& node) noexcept {
+    node.next = nullptr;
+    if (first_ == nullptr) {
+        first_ = &node;
+        wake();
+    } else {
+        last_->next = &node;
+    }
+    last_ = &node;
+}
+
+void loop::push_front(ready_node& node) noexcept {
+    node.next = first_;
+    if (first_ == nullptr) {
+        last_ = &node;
+        wake();
+    }
+    first_ = &node;
+}
+
+/// The queue is no longer empty: libuv must not block before it has been drained.
+void loop::wake() noexcept {
+    if (!draining_) uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
+}
+
+/// Resumes what is ready, and what becomes ready by that, but gives libuv a turn (a third of a
+/// microsecond if nothing happened) after 128: a coroutine that yields for ever starves no fd.
+void loop::drain() noexcept {
+    if (first_ == nullptr || draining_) return;
+    draining_ = true;
+    for (int left = 128; left > 0 && first_ != nullptr; --left) {
+        ready_node& node = *std::exchange(first_, first_->next);
+        node.coroutine.resume();
+    }
+    draining_ = false;
+    if (first_ == nullptr) {
+        uv_idle_stop(&handles_->idle);
+    } else {
+        wake();
+    }
+}
+
+void loop::post(std::unique_ptr<posted> work) {
+    const std::lock_guard lock(inbox_mutex_);
+    inbox_.push_back(std::move(work));
+    // Under the lock: whoever posts is not outrun by the loop's end.
+    uv_async_send(&handles_->inbox);
+}
+
+/// libuv merges wake-ups, so everything is taken at each.
+void loop::collect() {
+    std::vector<std::unique_ptr<posted>> work;
+    {
+        const std::lock_guard lock(inbox_mutex_);
+        work.swap(inbox_);
+    }
+    if (!work.empty()) run_posted(std::move(work)).start_in(scope_);
+}
+
+detached loop::run_posted(std::vector<std::unique_ptr<posted>> work) {
+    for (const std::unique_ptr<posted>& item : work) item->run();
+    co_return;
+}
+
+void loop::enter(root& task) noexcept {
+    if (tasks_.empty()) uv_ref(as_handle(handles_->inbox));
+    tasks_.push_back(task);
+}
+
+void loop::leave(root& task) noexcept {
+    task.unlink();
+    if (tasks_.empty()) uv_unref(as_handle(handles_->inbox));
+}
+
+root* loop::other_task(const cancel_scope& mine) noexcept {
+    root* found = nullptr;
+    tasks_.for_each([&](root& task) {
+        if (&task.scope() != &mine) found = &task;
+    });
+    return found;
+}
+
+void loop::turn() {
+    assert(!turning_ && !draining_ && "the loop is already running");
+    turning_ = true;
+    uv_run(uv_, UV_RUN_ONCE);
+    turning_ = false;
+}
+
+uv_timer_t* loop::take_timer() {
+    if (!timers_.empty()) {
+        uv_timer_t* timer = timers_.back();
+        timers_.pop_back();
+        return timer;
+    }
+    auto timer = std::make_unique<uv_timer_t>();
+    uv_timer_init(uv_, timer.get());
+    uv_unref(as_handle(*timer));
+    return timer.release();
+}
+
+void loop::give_timer(uv_timer_t* timer) noexcept {
+    uv_timer_stop(timer);
+    timers_.push_back(timer);
+}
+
+}  // namespace coproc::detail

@@ -1,0 +1,94 @@
+#pragma once
+// The loop: a guest on a libuv loop (its own or the host's), and the only thing that resumes
+// coroutines, so that user code never runs inside a libuv callback's caller and never starves it.
+//
+// Invariants: coroutines are resumed only by drain(), in the loop's thread; when the queue of
+// ready coroutines is not empty outside drain(), libuv does not block (the idle handle runs);
+// all handles are unreferenced, but for one while tasks live; a libuv handle's memory frees
+// itself in its close callback, so it may outlive the loop.
+
+#include <coproc/detail/detached.hpp>
+#include <coproc/detail/promise_base.hpp>
+#include <coproc/detail/root.hpp>
+#include <coproc/result.hpp>
+
+#include <uv.h>
+
+#include <memory>
+#include <mutex>
+#include <typeindex>
+#include <unordered_map>
+#include <vector>
+
+namespace coproc::detail {
+
+/// Something that lives as long as the loop, one of each type: raw fd watches, the children.
+/// Destroyed by the loop before its handles are closed.
+class resident {
+ public:
+    virtual ~resident() = default;
+};
+
+class loop {
+ public:
+    /// A guest on `host`, which outlives it; its own libuv loop if there is no host.
+    static result<std::unique_ptr<loop>> create(uv_loop_t* host);
+    /// Requires: no live task.
+    ~loop();
+
+    uv_loop_t* uv() const noexcept { return uv_; }
+
+    void push_back(ready_node& node) noexcept;
+    void push_front(ready_node& node) noexcept;
+    /// Thread-safe.
+    void post(std::unique_ptr<posted> work);
+
+    /// A task lives: libuv's loop is kept running until all have left.
+    void enter(root& task) noexcept;
+    void leave(root& task) noexcept;
+    /// A live task that is not in `mine`, or nullptr.
+    root* other_task(const cancel_scope& mine) noexcept;
+
+    /// Runs one turn of libuv's loop; waits if nothing is ready.
+    void turn();
+
+    /// A stopped timer without owner; given back stopped.
+    uv_timer_t* take_timer();
+    void give_timer(uv_timer_t* timer) noexcept;
+
+    /// The loop's one T, made when it is first asked for.
+    template <class T>
+    T& resident_of() {
+        std::unique_ptr<resident>& place = residents_[typeid(T)];
+        if (!place) place = std::make_unique<T>();
+        return static_cast<T&>(*place);
+    }
+
+ private:
+    struct handles;
+    explicit loop(uv_loop_t* host) noexcept : uv_(host) {}
+    result<void> open();
+    void wake() noexcept;
+    void drain() noexcept;
+    void collect();
+    static detached run_posted(std::vector<std::unique_ptr<posted>> work);
+
+    uv_loop_t own_{};
+    uv_loop_t* uv_;
+    handles* handles_ = nullptr;
+    ready_node* first_ = nullptr;
+    ready_node* last_ = nullptr;
+    bool draining_ = false;
+    bool turning_ = false;
+    intrusive_list<root> tasks_;
+    cancel_scope scope_{*this};
+    std::vector<uv_timer_t*> timers_;
+    std::unordered_map<std::type_index, std::unique_ptr<resident>> residents_;
+    std::mutex inbox_mutex_;
+    std::vector<std::unique_ptr<posted>> inbox_;
+};
+
+/// A libuv error as ours.
+error uv_error(int status, const char* call);
+
+}  // namespace coproc::detail

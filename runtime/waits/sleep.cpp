@@ -1,0 +1,57 @@
+#include <coproc/sleep.hpp>
+
+#include "engine/loop.hpp"
+
+namespace coproc {
+
+namespace detail {
+
+void alarm::start(loop& home, clock::time_point when) {
+    using std::chrono::milliseconds;
+    stop();
+    uv_timer_t* timer = home.take_timer();
+    timer_ = timer;
+    home_ = &home;
+    timer->data = this;
+    // libuv's clock is steady_clock in whole milliseconds, cached since the turn began.
+    uv_update_time(home.uv());
+    const auto due = std::chrono::ceil<milliseconds>(when.time_since_epoch()).count();
+    const auto now = static_cast<milliseconds::rep>(uv_now(home.uv()));
+    const auto on_timer = [](uv_timer_t* fired) {
+        auto* self = static_cast<alarm*>(fired->data);
+        self->stop();
+        self->on_time_(*self);
+    };
+    uv_timer_start(timer, on_timer, static_cast<std::uint64_t>(due > now ? due - now : 0), 0);
+}
+
+void alarm::stop() noexcept {
+    if (timer_ == nullptr) return;
+    home_->give_timer(static_cast<uv_timer_t*>(std::exchange(timer_, nullptr)));
+}
+
+}  // namespace detail
+
+sleep_op sleep_for(clock::duration duration) noexcept {
+    const clock::time_point now = clock::now();
+    if (duration > clock::time_point::max() - now) return sleep_until(clock::time_point::max());
+    return sleep_until(now + duration);
+}
+
+result<void> sleep_op::start(detail::loop& home) {
+    if (until_ <= clock::now()) {
+        finish(success());
+    } else {
+        alarm::start(home, until_);
+    }
+    return success();
+}
+
+void sleep_op::cancel() {
+    stop();
+    finish(errc::canceled);
+}
+
+void sleep_op::on_time(alarm& self) noexcept { static_cast<sleep_op&>(self).finish(success()); }
+
+}  // namespace coproc
