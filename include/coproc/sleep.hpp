@@ -11,6 +11,18 @@ using clock = std::chrono::steady_clock;
 
 namespace detail {
 
+/// `duration` from now; the end of time if that is out of the clock's range.
+clock::time_point time_after(clock::duration duration) noexcept;
+
+/// The same for any duration, rounded up to the clock's ticks; now if it is negative.
+template <class Rep, class Period>
+clock::time_point time_after(std::chrono::duration<Rep, Period> duration) noexcept {
+    using seconds = std::chrono::duration<double>;
+    if (seconds(duration) >= seconds(clock::duration::max())) return clock::time_point::max();
+    if (seconds(duration) <= seconds::zero()) return clock::now();
+    return time_after(std::chrono::ceil<clock::duration>(duration));
+}
+
 /// Calls back once at `when`, not earlier and at most about a millisecond later if the loop is
 /// free (libuv's timers count milliseconds). Not moved while armed.
 class alarm {
@@ -52,16 +64,10 @@ class sleep_op : public detail::operation<sleep_op>, private detail::alarm {
     return sleep_op(when);
 }
 
-/// The same after `duration`; a duration beyond the clock's range means for ever.
-[[nodiscard]] sleep_op sleep_for(clock::duration duration) noexcept;
-
-/// sleep_for of any std::chrono duration, rounded up to the clock's ticks.
+/// The same after `duration`, any of std::chrono; one beyond the clock's range means for ever.
 template <class Rep, class Period>
 [[nodiscard]] sleep_op sleep_for(std::chrono::duration<Rep, Period> duration) noexcept {
-    using seconds = std::chrono::duration<double>;
-    if (seconds(duration) >= seconds(clock::duration::max()))
-        return sleep_until(clock::time_point::max());
-    return sleep_for(std::chrono::ceil<clock::duration>(duration));
+    return sleep_until(detail::time_after(duration));
 }
 
 }  // namespace coproc

@@ -6,6 +6,12 @@ namespace coproc {
 
 namespace detail {
 
+clock::time_point time_after(clock::duration duration) noexcept {
+    const clock::time_point now = clock::now();
+    if (duration > clock::time_point::max() - now) return clock::time_point::max();
+    return now + duration;
+}
+
 void alarm::start(loop& home, clock::time_point when) {
     using std::chrono::milliseconds;
     stop();
@@ -31,12 +37,6 @@ void alarm::stop() noexcept {
 }
 
 }  // namespace detail
-
-sleep_op sleep_for(clock::duration duration) noexcept {
-    const clock::time_point now = clock::now();
-    if (duration > clock::time_point::max() - now) return sleep_until(clock::time_point::max());
-    return sleep_until(now + duration);
-}
 
 result<void> sleep_op::start(detail::loop& home) {
     if (until_ <= clock::now()) {

@@ -56,14 +56,15 @@ class awaited_promise : public promise_base {
     }
 
  protected:
-    /// The value is there: the awaiter may go on.
+    /// The value is there: the awaiter may go on. Our own scope may be gone by now, if it was a
+    /// local variable of the coroutine.
     void hand_over() noexcept {
         handed_over_ = true;
-        if (awaiter_ != nullptr) post_front(home(), *awaiter_);
+        if (awaiter_ != nullptr) post_front(awaiter_->home(), *awaiter_);
     }
 
  private:
-    ready_node* awaiter_ = nullptr;
+    promise_base* awaiter_ = nullptr;
     bool handed_over_ = false;
 };
 
