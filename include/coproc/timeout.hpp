@@ -8,6 +8,8 @@
 #include <coproc/task.hpp>
 
 #include <chrono>
+#include <exception>
+#include <type_traits>
 #include <utility>
 
 namespace coproc {
@@ -61,9 +63,9 @@ task<detail::flat_result<detail::awaited_t<Awaitable>>> timeout(
             co_return value;
         }
     } catch (...) {
-        if (deadline.has_passed() && detail::is_cancellation(std::current_exception()))
-            co_return errc::timed_out;
-        throw;
+        const std::exception_ptr thrown = std::current_exception();
+        if (deadline.has_passed() && detail::is_cancellation(thrown)) co_return errc::timed_out;
+        std::rethrow_exception(thrown);
     }
 }
 
