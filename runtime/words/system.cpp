@@ -1,6 +1,7 @@
 #include "words/system.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -99,11 +100,11 @@ result<unique_fd> event_fd() {
 }
 
 result<unique_fd> open_read_only(const char* path) {
-    return attempt_fd("open", [&] { return ::open(path, O_RDONLY | O_CLOEXEC); });
+    return attempt_fd("open", [&] { return ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
 }
 
-result<unique_fd> duplicate(int fd) {
-    return attempt_fd("dup", [&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 3); });
+result<unique_fd> duplicate(int fd, int lowest) {
+    return attempt_fd("dup", [&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, lowest); });
 }
 
 result<void> set_nonblocking(int fd) {
@@ -168,6 +169,11 @@ bool is_event_fd(int fd) noexcept {
     const ssize_t size = ::readlink(link.c_str(), name.data(), name.size());
     return size > 0 &&
            std::string_view(name.data(), static_cast<std::size_t>(size)) == "anon_inode:[eventfd]";
+}
+
+bool is_readable(int fd) noexcept {
+    ::pollfd asked{fd, POLLIN, 0};
+    return ::poll(&asked, 1, 0) > 0;
 }
 
 result<void> signal_process(int pidfd, int signal) {

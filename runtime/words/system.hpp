@@ -41,8 +41,10 @@ result<std::array<unique_fd, 2>> socket_pair();
 result<std::array<unique_fd, 2>> pipe();
 /// A non-blocking eventfd with value 0.
 result<unique_fd> event_fd();
+/// Does not wait for the other side of a named pipe.
 result<unique_fd> open_read_only(const char* path);
-result<unique_fd> duplicate(int fd);
+/// Numbered `lowest` or above.
+result<unique_fd> duplicate(int fd, int lowest = 3);
 result<void> set_nonblocking(int fd);
 result<void> shut_down(int socket, int how);
 
@@ -65,6 +67,8 @@ result<peer> socket_peer(int socket);
 /// AF_UNIX, SOCK_STREAM?
 bool is_unix_stream(int fd) noexcept;
 bool is_event_fd(int fd) noexcept;
+/// Would a read not block now?
+bool is_readable(int fd) noexcept;
 
 result<void> signal_process(int pidfd, int signal);
 result<unique_fd> open_process(::pid_t pid);

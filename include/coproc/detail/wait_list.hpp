@@ -55,6 +55,8 @@ class wait_list {
         wake_all();
     }
     bool is_open() const noexcept { return open_; }
+    /// Undoes open(): those who come from now on wait again.
+    void shut() noexcept { open_ = false; }
 
  private:
     intrusive_list<wait_op, place> waiting_;

@@ -1,0 +1,195 @@
+#pragma once
+// How values travel between processes: as bytes and attached file descriptors.
+//
+//   struct job { int id; std::filesystem::path file; };   // an aggregate needs nothing
+//
+//   template <>                                           // any other class says how
+//   struct coproc::codec<account> {
+//       static void encode(encoder& out, const account& a) { out.put(a.name()); }
+//       static result<account> decode(decoder& in) {
+//           COPROC_TRY(auto name, in.get<std::string>());
+//           return account(std::move(name));
+//       }
+//   };
+//
+// Bytes are in native order: both ends are the same program on the same machine. A decoder may be
+// fed by a hostile peer: whatever the bytes are, the answer is a value or errc::bad_message, and
+// no count is believed before its bytes have come. What is nested deeper than 1000 levels (fewer
+// if the nested objects are larger than half a KiB) does not travel.
+
+#include <coproc/bytes.hpp>
+#include <coproc/detail/unique_fd.hpp>
+#include <coproc/result.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <span>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
+#include <vector>
+
+namespace coproc {
+
+/// How a T travels; takes precedence over what coproc knows itself. Specialize with
+///   static void encode(encoder&, const T&);
+///   static result<T> decode(decoder&);
+template <class T>
+struct codec;
+
+/// Specialize as true for a trivially copyable class with private members whose bytes mean the
+/// same in another process, and all of whose byte patterns may be trusted to the peer.
+template <class T>
+inline constexpr bool enable_memcpy = false;
+
+namespace detail {
+template <class Coder>
+class nesting;
+template <class T>
+constexpr bool can_travel();
+/// Does not compile unless T can travel; says what to do.
+template <class T>
+constexpr void check_transferable();
+}  // namespace detail
+
+/// Can a T travel?
+template <class T>
+inline constexpr bool transferable = detail::can_travel<T>();
+
+namespace detail {
+/// What get<T> returns: after check_transferable has spoken, nothing else shall complain.
+template <class T>
+using received = result<std::conditional_t<transferable<T>, T, void>>;
+}  // namespace detail
+
+/// Grows a message.
+class encoder {
+ public:
+    encoder() = default;
+    encoder(encoder&&) = default;
+    encoder& operator=(encoder&&) = default;
+
+    void write(std::span<const std::byte> data) { write(data.data(), data.size()); }
+    void write(const void* data, std::size_t size) {
+        if (size == 0) return;
+        if (size > capacity_ - size_) grow(size);
+        std::memcpy(buffer_.get() + size_, data, size);
+        size_ += size;
+    }
+    /// For variable lengths: 1 byte if below 255, otherwise 9.
+    void write_count(std::size_t count);
+    /// One value, by its codec.
+    template <class T>
+    void put(const T& value);
+    /// Lifetime: `fd` stays open until the message has been sent; the peer gets a duplicate.
+    /// Errors: a negative fd fails the message with errc::closed.
+    void attach(int fd);
+    /// The message cannot be sent; the first failure is the one that is reported.
+    void fail(error why);
+
+    result<void> status() const;
+    std::span<const std::byte> bytes() const noexcept { return {buffer_.get(), size_}; }
+    std::span<const int> fds() const noexcept { return fds_; }
+    /// A copy of the bytes in a container of their own.
+    coproc::bytes to_bytes() const;
+    /// Ready for the next message; keeps the memory.
+    void clear() noexcept;
+
+ private:
+    friend class detail::nesting<encoder>;
+    void grow(std::size_t more);
+
+    std::unique_ptr<std::byte[]> buffer_;
+    std::size_t size_ = 0;
+    std::size_t capacity_ = 0;
+    std::size_t depth_ = 0;
+    std::vector<int> fds_;
+    std::optional<error> failure_;
+};
+
+/// Reads a message. After a failure its position is unspecified.
+class decoder {
+ public:
+    /// Lifetime: the bytes outlive the decoder. It owns the fds, and closes those not taken.
+    explicit decoder(std::span<const std::byte> data, std::vector<detail::unique_fd> fds = {})
+        : rest_(data), fds_(std::move(fds)) {}
+    decoder(const decoder&) = delete;
+    decoder& operator=(const decoder&) = delete;
+
+    /// One value, by its codec.
+    template <class T>
+    detail::received<T> get();
+    /// The next n bytes, in place.
+    /// Errors: errc::bad_message if there are fewer.
+    result<std::span<const std::byte>> read(std::size_t n) {
+        if (n > rest_.size()) return errc::bad_message;
+        const auto front = rest_.first(n);
+        rest_ = rest_.subspan(n);
+        return front;
+    }
+    /// What write_count wrote, if there are at least that many bytes left.
+    result<std::size_t> read_count();
+    /// The next attached fd.
+    /// Errors: errc::bad_message if none is left.
+    result<detail::unique_fd> take_fd();
+
+    std::size_t remaining() const noexcept { return rest_.size(); }
+    /// Errors: errc::bad_message if bytes are left over.
+    result<void> finish() const;
+
+ private:
+    friend class detail::nesting<decoder>;
+
+    std::span<const std::byte> rest_;
+    std::vector<detail::unique_fd> fds_;
+    std::size_t fds_taken_ = 0;
+    std::size_t depth_ = 0;
+};
+
+/// A named value that a send shall give away; see moving.
+template <class T>
+class moving_t {
+ public:
+    explicit moving_t(T& value) noexcept : value_(&value) {}
+
+    /// What to encode.
+    const T& get() const noexcept { return *value_; }
+    /// The send has succeeded: the value is moved out of its name and destroyed.
+    void consume() { [[maybe_unused]] T gone(std::move(*value_)); }
+
+ private:
+    T* value_;
+};
+
+/// `co_await pipe.send(coproc::moving(job))` sends a move-only job and leaves a moved-from one;
+/// if the send fails the job is untouched.
+/// Lifetime: the named value outlives the send.
+template <class T>
+    requires(!std::is_const_v<T>)
+moving_t<T> moving(T& value) noexcept {
+    return moving_t<T>(value);
+}
+template <class T>
+void moving(const T&&) = delete;  // give it a name first
+
+namespace detail {
+
+/// Travels with a message, so that a receiver who asks for another type is told so. The same in
+/// every process of one program; cvref does not matter.
+template <class T>
+std::uint64_t fingerprint() {
+    static const std::uint64_t value = typeid(T).hash_code();
+    return value;
+}
+
+}  // namespace detail
+
+}  // namespace coproc
+
+#include <coproc/detail/codec_containers.hpp>
+#include <coproc/detail/codec_products.hpp>
+#include <coproc/detail/codec_scalars.hpp>
+#include <coproc/detail/transferable.hpp>

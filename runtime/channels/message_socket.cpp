@@ -1,0 +1,242 @@
+#include "channels/message_socket.hpp"
+
+#include "words/system.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace coproc::detail {
+
+namespace {
+
+constexpr std::uint32_t magic = 0x63727063;  // "cprc"
+constexpr std::size_t slice = std::size_t{256} * 1024;
+constexpr std::size_t credit_of_a_turn = std::size_t{1024} * 1024;
+constexpr std::size_t cost_of_a_message = credit_of_a_turn / 128;
+
+/// Space for the largest control message that the kernel delivers.
+struct control_space {
+    alignas(::cmsghdr) std::byte bytes[CMSG_SPACE(max_message_fds * sizeof(int))];
+};
+
+message_header header_of(const outgoing& message) {
+    return {magic, static_cast<std::uint32_t>(message.fds.size()), message.bytes.size(), message.type};
+}
+
+void put_fds(::msghdr& message, control_space& space, std::span<const int> fds) {
+    if (fds.empty()) return;
+    message.msg_control = space.bytes;
+    message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    ::cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
+}
+
+void take_received_fds(::msghdr& message, std::deque<unique_fd>& fds) {
+    for (::cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+         header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (std::size_t i = 0; i < count; ++i) {
+            int fd;
+            std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+            fds.emplace_back(fd);
+        }
+    }
+}
+
+}  // namespace
+
+/// How much of a message has been sent, header included.
+struct message_socket::progress {
+    std::size_t sent = 0;
+};
+
+void message_socket::close() noexcept {
+    watch_.detach();
+    fd_.reset();
+}
+
+/// True if the loop is due a turn.
+bool message_socket::spend(std::size_t bytes) noexcept {
+    credit_ += bytes + cost_of_a_message;
+    if (credit_ < credit_of_a_turn) return false;
+    credit_ = 0;
+    return true;
+}
+
+task<result<void>> message_socket::send(outgoing message) {
+    if (!is_open()) co_return errc::closed;
+    if (message.fds.size() > max_message_fds) {
+        co_return error(errc::message_too_large, "a message takes at most 253 handles");
+    }
+    const cancel_scope& scope = co_await current_scope();
+    if (scope.is_canceled()) co_return errc::canceled;
+    if (!senders_.try_take()) {
+        COPROC_CO_TRY(co_await senders_.wait());
+    }
+    const turn::holder mine(senders_);
+    const message_header header = header_of(message);
+    progress done;
+    for (;;) {
+        result<void> outcome = is_open() ? success() : result<void>(errc::closed);
+        if (outcome && scope.is_canceled()) outcome = errc::canceled;
+        if (outcome) outcome = send_some(message, header, done);
+        if (outcome && done.sent == sizeof header + message.bytes.size()) co_return success();
+        if (outcome) {
+            outcome = co_await yield();
+        } else if (outcome.error() == errc::would_block) {
+            outcome = co_await watch_.writable();
+        }
+        if (outcome) continue;
+        if (outcome.error() == errc::canceled && done.sent > 0) {
+            close();
+            co_return error(errc::canceled, "send in mid-message, connection closed");
+        }
+        co_return outcome;
+    }
+}
+
+result<void> message_socket::try_send(outgoing message) {
+    if (!is_open()) return errc::closed;
+    const message_header header = header_of(message);
+    progress done;
+    while (done.sent < sizeof header + message.bytes.size()) {
+        COPROC_TRY(send_some(message, header, done));
+    }
+    return success();
+}
+
+/// Sends until the message is done, the socket is full (errc::would_block) or the loop is due a
+/// turn (success with the rest unsent).
+result<void> message_socket::send_some(const outgoing& message, const message_header& header,
+                                       progress& done) {
+    const auto head = std::as_bytes(std::span(&header, 1));
+    while (done.sent < head.size() + message.bytes.size()) {
+        const auto head_left = head.subspan(std::min(done.sent, head.size()));
+        const auto body_left = message.bytes.subspan(done.sent - (head.size() - head_left.size()));
+        const auto body_now = body_left.first(std::min(body_left.size(), slice));
+        // sendmsg does not write through its iovecs.
+        ::iovec parts[] = {{const_cast<std::byte*>(head_left.data()), head_left.size()},
+                           {const_cast<std::byte*>(body_now.data()), body_now.size()}};
+        ::msghdr call{};
+        call.msg_iov = parts;
+        call.msg_iovlen = std::size(parts);
+        control_space space;
+        if (done.sent == 0) put_fds(call, space, message.fds);
+        COPROC_TRY(const std::size_t count, system::send(fd_.get(), call));
+        done.sent += count;
+        if (spend(count)) return success();
+    }
+    return success();
+}
+
+/// Is a whole message in the buffer? Fills in as much of its header as is there.
+result<bool> message_socket::whole_message(message_header& header) const {
+    header = {};
+    const auto content = buffer_.content();
+    if (content.size() < sizeof header) return false;
+    std::memcpy(&header, content.data(), sizeof header);
+    if (header.magic != magic || header.fds > max_message_fds || header.size > PTRDIFF_MAX / 2) {
+        return error(errc::bad_message, "header");
+    }
+    if (content.size() - sizeof header < header.size) return false;
+    if (fds_.size() < header.fds) return error(errc::bad_message, "handles are missing");
+    return true;
+}
+
+result<message_header> message_socket::try_message() {
+    for (;;) {
+        if (!is_open()) return errc::closed;
+        message_header header;
+        COPROC_TRY(const bool whole, whole_message(header));
+        if (whole) return header;
+        COPROC_TRY(read_some(sizeof header + header.size));
+    }
+}
+
+task<result<message_header>> message_socket::wait_message() {
+    const cancel_scope& scope = co_await current_scope();
+    for (;;) {
+        if (scope.is_canceled()) co_return errc::canceled;
+        if (!is_open()) co_return errc::closed;
+        message_header header;
+        COPROC_CO_TRY(const bool whole, whole_message(header));
+        if (whole) co_return header;
+        const std::size_t before = buffer_.size();
+        result<void> outcome = read_some(sizeof header + header.size);
+        if (!outcome && outcome.error() == errc::would_block) {
+            outcome = co_await watch_.readable();
+        } else if (outcome && spend(buffer_.size() - before)) {
+            outcome = co_await yield();
+        }
+        COPROC_CO_TRY(std::move(outcome));
+    }
+}
+
+/// One read of at most a slice. `wanted` is how much the buffer should hold in the end.
+result<void> message_socket::read_some(std::size_t wanted) {
+    COPROC_TRY(auto room, buffer_.room(wanted));
+    ::iovec part{room.data(), std::min(room.size(), slice)};
+    control_space space;
+    ::msghdr call{};
+    call.msg_iov = &part;
+    call.msg_iovlen = 1;
+    call.msg_control = space.bytes;
+    call.msg_controllen = sizeof space.bytes;
+    COPROC_TRY(const std::size_t count, system::receive(fd_.get(), call));
+    take_received_fds(call, fds_);
+    if ((call.msg_flags & MSG_CTRUNC) != 0) {
+        // The kernel has thrown handles away, and nobody can tell any more whose the others are.
+        close();
+        return error(std::make_error_code(std::errc::too_many_files_open),
+                     "handles lost in receiving, connection closed");
+    }
+    // An honest peer's fds are those of one message begun before and of one begun in this read.
+    if (fds_.size() > 2 * max_message_fds) return error(errc::bad_message, "too many handles");
+    buffer_.commit(count);
+    if (count > 0) return success();
+    return buffer_.size() > 0 ? errc::truncated : errc::end_of_stream;
+}
+
+std::span<const std::byte> message_socket::body(const message_header& header) const noexcept {
+    return buffer_.content().subspan(sizeof header, header.size);
+}
+
+std::vector<unique_fd> message_socket::take_fds(const message_header& header) {
+    std::vector<unique_fd> taken;
+    taken.reserve(header.fds);
+    for (std::uint32_t i = 0; i < header.fds; ++i) {
+        taken.push_back(std::move(fds_.front()));
+        fds_.pop_front();
+    }
+    return taken;
+}
+
+void message_socket::drop(const message_header& header) noexcept {
+    buffer_.consume(sizeof header + header.size);
+    // With no message begun, what is left was announced by none.
+    if (buffer_.size() == 0) fds_.clear();
+}
+
+std::vector<int> message_socket::unread_fds() const {
+    std::vector<int> fds;
+    for (const unique_fd& fd : fds_) fds.push_back(fd.get());
+    return fds;
+}
+
+result<void> message_socket::restore(std::span<const std::byte> bytes, std::vector<unique_fd> fds) {
+    for (unique_fd& fd : fds) fds_.push_back(std::move(fd));
+    while (!bytes.empty()) {
+        COPROC_TRY(auto room, buffer_.room(buffer_.size() + bytes.size()));
+        const std::size_t count = std::min(room.size(), bytes.size());
+        std::memcpy(room.data(), bytes.data(), count);
+        buffer_.commit(count);
+        bytes = bytes.subspan(count);
+    }
+    return success();
+}
+
+}  // namespace coproc::detail

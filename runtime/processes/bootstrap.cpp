@@ -1,0 +1,216 @@
+#include "processes/bootstrap.hpp"
+
+#include <coproc/log.hpp>
+#include <coproc/run.hpp>
+#include <coproc/runtime.hpp>
+
+#include "processes/child_side.hpp"
+#include "processes/children.hpp"
+#include "processes/identity.hpp"
+#include "processes/launch_linux.hpp"
+#include "processes/lifeline_linux.hpp"
+#include "wire/modules.hpp"
+#include "words/system.hpp"
+
+#include <fcntl.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+
+namespace coproc::detail {
+
+namespace {
+
+child_side* this_child = nullptr;
+bool cancel_with_parent = false;
+
+/// As the program was started; empty where /proc is not mounted.
+std::vector<std::string> command_line() {
+    std::vector<std::string> arguments;
+    const auto text = system::read_file("/proc/self/cmdline");
+    if (!text) return arguments;
+    for (std::size_t at = 0; at < text.value().size(); at += arguments.back().size() + 1) {
+        arguments.emplace_back(text.value().c_str() + at);
+    }
+    return arguments;
+}
+
+/// The control socket that the environment names, if it is our parent's; the name is taken out of
+/// the environment in any case. Not accepted in a program with more rights than its caller
+/// (AT_SECURE), and only from the process that is our parent, with our uid.
+unique_fd take_control_socket() {
+    const char* marker = std::getenv(bootstrap_variable);
+    if (marker == nullptr) return {};
+    int fd = -1;
+    std::from_chars(marker, marker + std::strlen(marker), fd);
+    ::unsetenv(bootstrap_variable);
+    if (::getauxval(AT_SECURE) != 0 || !system::is_unix_stream(fd)) return {};
+    const auto peer = system::socket_peer(fd);
+    if (!peer || peer.value().uid != ::geteuid()) return {};
+    if (peer.value().pid != ::getppid()) ::_exit(1);  // the parent is gone already
+    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return unique_fd(fd);
+}
+
+/// A terminal's Ctrl-C goes to the whole foreground group; what becomes of the family is the
+/// root's decision, so children drop it. A SIGINT that some process has sent acts as always.
+void on_interrupt(int, ::siginfo_t* info, void*) {
+    if (info->si_code == SI_KERNEL) return;
+    ::signal(SIGINT, SIG_DFL);
+    ::raise(SIGINT);
+}
+
+void drop_terminal_interrupts() {
+    struct sigaction action {};
+    action.sa_sigaction = &on_interrupt;
+    action.sa_flags = SA_SIGINFO | SA_RESTART;
+    ::sigaction(SIGINT, &action, nullptr);
+}
+
+/// Runs when the child calls exit(), or main() returns: after everything that is registered later.
+void on_exit_of_child(int status, void*) {
+    const int code = status & 0xff;
+    log(log_level::info, "process exiting with exitcode " + std::to_string(code));
+    log(log_level::info, "process shutting down");
+    this_child->report(code);
+}
+
+result<control::bootstrap> receive_bootstrap(child_side& side, decoder& message) {
+    COPROC_TRY(auto lifeline, message.take_fd());
+    COPROC_TRY(auto bootstrap, message.get<control::bootstrap>());
+    if (bootstrap.identity != control::build_identity) return errc::version_mismatch;
+    process_identity& me = identity();
+    me.set(bootstrap.name, bootstrap.daemon);
+    me.path = bootstrap.path;
+    me.parent_name = bootstrap.parent_name;
+    me.parent_pid = ::getppid();
+    me.lifeline = std::move(lifeline);
+    set_log_name(bootstrap.name);
+    apply({static_cast<log_level>(bootstrap.log_level), bootstrap.log_to_stderr});
+    cancel_with_parent = bootstrap.cancel_on_parent_death;
+    if (!cancel_with_parent) {
+        COPROC_TRY(die_with_parent(me.lifeline.get()));
+    }
+    this_child = &side;
+    return bootstrap;
+}
+
+// A coroutine target's life: until it returns, asked to cancel or not; then its own children end.
+
+task<void> cancel_on_request(spawned<result<int>>& target) {
+    message_socket& control = this_child->control();
+    while (const auto header = co_await control.wait_message()) {
+        const bool asked = header.value().type == control::cancel_type;
+        control.drop(header.value());
+        if (asked) target.cancel();
+    }
+    // The socket ends when the parent does, and when it has lost interest.
+    if (cancel_with_parent) target.cancel();
+}
+
+task<result<int>> live(task<result<int>> body) {
+    const runtime_ref home = co_await current_runtime();
+    auto target = home.spawn(std::move(body));
+    const auto listener = home.spawn(cancel_on_request(target));
+    result<int> code = errc::canceled;
+    std::exception_ptr thrown;
+    try {
+        code = co_await target;
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    if (code) {
+        co_await end_children(std::chrono::seconds(5));
+    } else {
+        co_await stop_children(std::chrono::seconds(5));
+    }
+    (co_await home.shutdown()).value();
+    if (thrown) std::rethrow_exception(thrown);
+    co_return code;
+}
+
+result<int> run_coroutine_target(task<result<int>> body) {
+    COPROC_TRY(auto home, runtime::create());
+    return home.run(live(std::move(body)));
+}
+
+result<int> call_target(const record_place& place, decoder& arguments) {
+    COPROC_TRY(const target_record* record, record_at(place));
+    log(log_level::info, "child process calling its target");
+    return record->entry(arguments, &run_coroutine_target);
+}
+
+child_code be_child(child_side& side) {
+    const auto header = side.wait_bootstrap();
+    if (!header) ::_exit(1);  // the parent is gone, or has changed its mind
+    decoder message(side.control().body(header.value()), side.control().take_fds(header.value()));
+    const auto bootstrap = receive_bootstrap(side, message);
+    ::prctl(PR_SET_NAME, program_invocation_short_name);
+    drop_terminal_interrupts();
+    this_child = &side;
+    ::on_exit(&on_exit_of_child, nullptr);
+    if (!bootstrap) {
+        side.note_failure(bootstrap.error());
+        return {1, false};
+    }
+    child_code outcome{1, bootstrap.value().quick_exit};
+    try {
+        const result<int> code = call_target(bootstrap.value().target, message);
+        if (code) {
+            outcome.code = code.value();
+        } else {
+            side.note_failure(code.error());
+        }
+    } catch (...) {
+        side.note_exception(std::current_exception());
+    }
+    return outcome;
+}
+
+}  // namespace
+
+std::optional<child_code> bootstrap() {
+    process_identity& me = identity();
+    if (me.bootstrapped) return std::nullopt;
+    me.bootstrapped = true;
+    me.arguments = command_line();
+    remember_modules();
+    unique_fd control = take_control_socket();
+    if (!control) return std::nullopt;
+    return be_child(*new child_side(std::move(control)));
+}
+
+void leave_quickly(int code) {
+    std::cout.flush();
+    std::clog.flush();
+    std::fflush(nullptr);
+    on_exit_of_child(code, nullptr);
+    ::_exit(code);
+}
+
+void leave_if_child() {
+    const auto child = bootstrap();
+    if (!child) return;
+    if (child->quick_exit) leave_quickly(child->code);
+    std::exit(child->code);
+}
+
+}  // namespace coproc::detail
+
+namespace coproc {
+
+std::optional<int> run_if_child() {
+    const auto child = detail::bootstrap();
+    if (!child) return std::nullopt;
+    if (child->quick_exit) detail::leave_quickly(child->code);
+    return child->code;
+}
+
+}  // namespace coproc

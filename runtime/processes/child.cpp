@@ -1,0 +1,256 @@
+#include "processes/child.hpp"
+
+#include <coproc/log.hpp>
+#include <coproc/shield.hpp>
+#include <coproc/timeout.hpp>
+
+#include "engine/loop.hpp"
+#include "processes/children.hpp"
+#include "processes/control.hpp"
+#include "processes/identity.hpp"
+#include "processes/launch_linux.hpp"
+#include "words/system.hpp"
+
+#include <sys/wait.h>
+
+#include <csignal>
+
+namespace coproc::detail {
+
+namespace {
+
+std::chrono::microseconds to_duration(const ::timeval& time) {
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+}
+
+process_usage to_usage(const std::optional<::rusage>& usage) {
+    if (!usage) return {};
+    return {to_duration(usage->ru_utime), to_duration(usage->ru_stime),
+            static_cast<std::uint64_t>(usage->ru_maxrss) * 1024};
+}
+
+}  // namespace
+
+child::child(const process_options& options, std::unique_ptr<start_request> request)
+    : options_(options), request_(std::move(request)), is_coroutine_(request_->record().is_coroutine) {
+    next_name next = take_next_name();
+    path_ = std::move(next.path);
+    name_ = options.name.empty() ? std::move(next.name) : std::string(options.name);
+    options_.name = {};
+}
+
+child::state child::current() {
+    if (state_ == state::started) look();
+    return state_;
+}
+
+// Starting.
+
+result<void> child::check_startable() const {
+    if (!identity().bootstrapped) return errc::not_bootstrapped;
+    if (state_ == state::closed) return errc::closed;
+    if (state_ != state::initial) return errc::already_started;
+    return success();
+}
+
+result<encoder> child::make_bootstrap() const {
+    COPROC_TRY(auto target, place_of(request_->record()));
+    const log_settings log = current_log_settings();
+    const this_process& self = current_process();
+    const control::bootstrap bootstrap{
+        control::build_identity,
+        name_,
+        path_,
+        self.name(),
+        options_.daemon,
+        options_.quick_exit,
+        options_.on_parent_death == parent_death::cancel && is_coroutine_,
+        static_cast<int>(log.level),
+        log.to_stderr,
+        std::move(target)};
+    encoder message;
+    message.attach(lifeline_->read_end());
+    message.put(bootstrap);
+    request_->encode(message);
+    COPROC_TRY(message.status());
+    return message;
+}
+
+task<result<void>> child::start(std::shared_ptr<child> self) {
+    const cancel_scope& scope = co_await current_scope();
+    if (scope.is_canceled()) co_return errc::canceled;
+    COPROC_CO_TRY(self->check_startable());
+    const std::string step = "start of " + self->name_;
+    auto lifeline = lifeline::hold();
+    if (!lifeline) co_return lifeline.error().within(step);
+    self->lifeline_ = std::move(lifeline).value();
+    auto message = self->make_bootstrap();
+    if (!message) co_return message.error().within(step);
+    if (auto spawned = self->spawn(scope.home()); !spawned) {
+        self->forget_process();
+        co_return spawned.error().within(step);
+    }
+    // A small bootstrap is in the socket before the child looks; a large one is sent as it reads.
+    const auto sent = co_await self->control_->send(
+        {control::bootstrap_type, message.value().bytes(), message.value().fds()});
+    // A child that is gone already has been started; its exit status says the rest.
+    const bool started = sent || sent.error() == errc::end_of_stream || self->end_;
+    if (!started) co_return co_await undo_start(self, sent.error().within(step));
+    self->request_.reset();
+    if (self->state_ == state::starting) self->state_ = state::started;
+    log(log_level::debug, "started process " + self->name_ + " with pid " + std::to_string(self->pid_));
+    co_return success();
+}
+
+result<void> child::spawn(loop& home) {
+    COPROC_TRY(auto ends, system::socket_pair());
+    if (ends[1].get() <= control_fd_in_child) {
+        COPROC_TRY(ends[1], system::duplicate(ends[1].get(), control_fd_in_child + 1));
+    }
+    COPROC_TRY(auto born, launch(identity().arguments, ends[1].get()));
+    state_ = state::starting;
+    home_ = &home;
+    pid_ = born.pid;
+    pidfd_ = std::move(born.pidfd);
+    control_ = std::make_unique<message_socket>(std::move(ends[0]));
+    exit_watch_ = std::make_unique<fd_watch>(pidfd_.get());
+    const auto on_exit = [](void* self) noexcept { static_cast<child*>(self)->look(); };
+    if (auto watching = exit_watch_->call_when_readable(home, on_exit, this); !watching) {
+        // Without the loop's help the end has to be waited for; it comes at once.
+        ::siginfo_t info{};
+        (void)system::signal_process(pidfd_.get(), SIGKILL);
+        ::waitid(P_PIDFD, static_cast<::id_t>(pidfd_.get()), &info, WEXITED);
+        state_ = state::initial;
+        pid_ = 0;
+        pidfd_.reset();
+        return watching;
+    }
+    children::instance().add(shared_from_this());
+    return success();
+}
+
+/// The child could not be told what to do: it ends, and the process is initial again.
+task<result<void>> child::undo_start(std::shared_ptr<child> self, error why) {
+    (void)system::signal_process(self->pidfd_.get(), SIGKILL);
+    (co_await shield(self->ended_.wait())).value();
+    self->ended_.shut();
+    self->end_.reset();
+    self->pidfd_.reset();
+    self->pid_ = 0;
+    self->state_ = state::initial;
+    co_return why;
+}
+
+// Ending.
+
+void child::look() noexcept {
+    if (end_) return;
+    const auto reaped = system::reap(pidfd_.get());
+    if (!reaped && reaped.error() == errc::would_block) return;
+    const std::shared_ptr<child> alive = shared_from_this();
+    std::optional<exit_status> reported;
+    read_reports(reported);
+    end_.emplace(conclude(reaped, reported));
+    if (end_->has_value()) {
+        log(log_level::info, "process " + name_ + " ended with " + end_->value().to_string());
+    } else {
+        log(log_level::warning, "exit status of process " + name_ + " lost");
+    }
+    state_ = state::stopped;
+    forget_process();
+    children::instance().remove(*this);
+    ended_.open();
+}
+
+/// All that the dead child has sent; the last word counts.
+void child::read_reports(std::optional<exit_status>& reported) {
+    while (const auto header = control_->try_message()) {
+        decoder message(control_->body(header.value()), control_->take_fds(header.value()));
+        if (header.value().type == control::report_type) {
+            if (auto said = message.get<control::report>()) {
+                const control::report& report = said.value();
+                reported.emplace(report.code);
+                const std::error_category& category =
+                    report.failure_is_ours ? error_category() : std::system_category();
+                reported->set_exception(report.exception_type, report.exception_message,
+                                        {report.failure, category});
+            }
+        }
+        control_->drop(header.value());
+    }
+}
+
+/// The kernel's word is exact; the child's own stands in for it where somebody else has reaped.
+result<exit_status> child::conclude(const result<system::end_of_process>& reaped,
+                                    const std::optional<exit_status>& reported) const {
+    if (!reaped && !reported) {
+        return error(errc::status_lost, "process " + name_ + " (pid " + std::to_string(pid_) + ")");
+    }
+    if (!reaped) return *reported;
+    const system::end_of_process& end = reaped.value();
+    exit_status status(end.code, end.core_dumped, to_usage(end.usage));
+    if (reported && status.signal() == 0) {
+        status.set_exception(reported->exception_type(), reported->exception_message(),
+                             reported->failure());
+    }
+    return status;
+}
+
+void child::forget_process() noexcept {
+    exit_watch_.reset();
+    control_.reset();
+    lifeline_.reset();
+}
+
+task<result<exit_status>> child::join(std::shared_ptr<child> self) {
+    const state now = self->current();
+    if (now == state::closed) co_return errc::closed;
+    if (now == state::initial || now == state::starting) co_return errc::not_started;
+    COPROC_CO_TRY(co_await self->ended_.wait());
+    co_return *self->end_;
+}
+
+/// A coroutine target is canceled, a plain one gets SIGTERM.
+task<result<void>> child::ask_to_end() {
+    if (is_coroutine_ && control_) {
+        const auto asked = co_await control_->send({control::cancel_type, {}, {}});
+        if (asked || asked.error() == errc::canceled) co_return asked;
+    }
+    co_return signal(SIGTERM);
+}
+
+task<result<exit_status>> child::stop(std::shared_ptr<child> self, std::chrono::nanoseconds grace) {
+    const auto ask_and_join = [](std::shared_ptr<child> asked) -> task<result<exit_status>> {
+        COPROC_CO_TRY(co_await asked->ask_to_end());
+        co_return co_await join(asked);
+    };
+    if (self->current() == state::stopped) co_return co_await join(self);
+    auto ended = co_await timeout(grace, ask_and_join(self));
+    if (ended || ended.error() != errc::timed_out) co_return ended;
+    COPROC_CO_TRY(self->signal(SIGKILL));
+    co_return co_await join(self);
+}
+
+result<void> child::signal(int number) {
+    switch (current()) {
+        case state::initial:
+        case state::starting: return errc::not_started;
+        case state::closed: return errc::closed;
+        case state::stopped: return success();
+        case state::started: break;
+    }
+    const auto sent = system::signal_process(pidfd_.get(), number);
+    if (!sent && sent.error() == std::errc::no_such_process) return success();
+    return sent;
+}
+
+result<void> child::close() {
+    const state now = current();
+    if (now == state::starting || now == state::started) return errc::still_running;
+    state_ = state::closed;
+    request_.reset();
+    pidfd_.reset();
+    return success();
+}
+
+}  // namespace coproc::detail

@@ -1,0 +1,79 @@
+#pragma once
+// One child process as its parent sees it: initial, started, stopped, closed.
+//
+// An exit's way: the kernel makes the pidfd readable -> the loop calls look() -> it reads the
+// child's last report, reaps, and opens ended() -> the loop resumes everybody who joins.
+// Invariants: reaped once, by look(); signals go through the pidfd, never to a pid that may have
+// been given away; a started child is held by `children` until its end has been handled.
+
+#include <coproc/detail/target.hpp>
+#include <coproc/exit_status.hpp>
+#include <coproc/process_options.hpp>
+
+#include "channels/message_socket.hpp"
+#include "processes/lifeline_linux.hpp"
+#include "waits/fd_watch.hpp"
+#include "words/system.hpp"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace coproc::detail {
+
+class child : public std::enable_shared_from_this<child> {
+ public:
+    enum class state { initial, starting, started, stopped, closed };
+
+    child(const process_options& options, std::unique_ptr<start_request> request);
+
+    const std::string& name() const noexcept { return name_; }
+    bool is_daemon() const noexcept { return options_.daemon; }
+    bool kill_on_drop() const noexcept { return options_.kill_on_drop; }
+    int pid() const noexcept { return pid_; }
+    int pidfd() const noexcept { return pidfd_.get(); }
+    loop* home() const noexcept { return home_; }
+
+    /// The state now: looks whether the child has ended, also before the loop has been told.
+    state current();
+    /// Empty while it runs; errc::status_lost if nobody knows.
+    const std::optional<result<exit_status>>& end() const noexcept { return end_; }
+
+    static task<result<void>> start(std::shared_ptr<child> self);
+    static task<result<exit_status>> join(std::shared_ptr<child> self);
+    static task<result<exit_status>> stop(std::shared_ptr<child> self, std::chrono::nanoseconds grace);
+    /// errc::not_started before; nothing happens after the end.
+    result<void> signal(int number);
+    result<void> close();
+
+ private:
+    result<void> check_startable() const;
+    result<encoder> make_bootstrap() const;
+    result<void> spawn(loop& home);
+    static task<result<void>> undo_start(std::shared_ptr<child> self, error why);
+    task<result<void>> ask_to_end();
+    void look() noexcept;
+    void read_reports(std::optional<exit_status>& reported);
+    result<exit_status> conclude(const result<system::end_of_process>& reaped,
+                                 const std::optional<exit_status>& reported) const;
+    void forget_process() noexcept;
+
+    std::string name_;
+    std::string path_;
+    process_options options_;
+    std::unique_ptr<start_request> request_;
+    state state_ = state::initial;
+    bool is_coroutine_;
+
+    int pid_ = 0;
+    loop* home_ = nullptr;
+    unique_fd pidfd_;
+    std::unique_ptr<fd_watch> exit_watch_;
+    std::unique_ptr<message_socket> control_;
+    std::shared_ptr<lifeline> lifeline_;
+    std::optional<result<exit_status>> end_;
+    wait_list ended_;
+};
+
+}  // namespace coproc::detail

@@ -1,0 +1,79 @@
+#include "processes/child_side.hpp"
+
+#include <coproc/log.hpp>
+#include <coproc/this_process.hpp>
+
+#include <cxxabi.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+namespace coproc::detail {
+
+result<message_header> child_side::wait_bootstrap() {
+    for (;;) {
+        const auto header = control_.try_message();
+        if (header && header.value().type != control::bootstrap_type) return errc::bad_message;
+        if (header || header.error() != errc::would_block) return header;
+        ::pollfd waiting{control_.fd(), POLLIN, 0};
+        if (::poll(&waiting, 1, -1) < 0 && errno != EINTR) return std::errc::io_error;
+    }
+}
+
+namespace {
+
+std::string demangled(const char* name) {
+    int status = 0;
+    const std::unique_ptr<char, decltype(&std::free)> readable(
+        abi::__cxa_demangle(name, nullptr, nullptr, &status), &std::free);
+    return status == 0 ? readable.get() : name;
+}
+
+std::string cut(std::string text) {
+    if (text.size() > control::longest_text) text.resize(control::longest_text);
+    return text;
+}
+
+}  // namespace
+
+void child_side::note(std::string type, std::string message, bool expected) {
+    if (!expected) {
+        const std::string line =
+            "Process " + current_process().name() + ": " + type + ": " + message + "\n";
+        // One write, so that other processes' lines stay whole. Nobody is told if it fails.
+        [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+    }
+    last_.failed = true;
+    last_.exception_type = cut(std::move(type));
+    last_.exception_message = cut(std::move(message));
+}
+
+void child_side::note_failure(const error& why) {
+    note("coproc::error", why.message(), why == errc::canceled);
+    last_.failure = why.code().value();
+    last_.failure_is_ours = why.code().category() == error_category();
+}
+
+void child_side::note_exception(const std::exception_ptr& thrown) {
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::exception& caught) {
+        note(demangled(abi::__cxa_current_exception_type()->name()), caught.what());
+    } catch (...) {
+        const std::type_info* type = abi::__cxa_current_exception_type();
+        note(type != nullptr ? demangled(type->name()) : "exception", "");
+    }
+}
+
+void child_side::report(int code) noexcept {
+    last_.code = code;
+    encoder message;
+    message.put(last_);
+    // The socket's room is the parent's only use of it in this direction: it is never full.
+    (void)control_.try_send({control::report_type, message.bytes(), {}});
+}
+
+}  // namespace coproc::detail

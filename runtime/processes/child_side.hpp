@@ -1,0 +1,36 @@
+#pragma once
+// The child's end of the control socket: what it has to do, and what became of it.
+
+#include "channels/message_socket.hpp"
+#include "processes/control.hpp"
+
+#include <exception>
+#include <memory>
+
+namespace coproc::detail {
+
+/// One in a child process, none elsewhere. Never destroyed: exit() makes the last report.
+class child_side {
+ public:
+    explicit child_side(unique_fd control) noexcept : control_(std::move(control)) {}
+
+    message_socket& control() noexcept { return control_; }
+
+    /// Waits, blocking, for the bootstrap message. Errors: the parent is gone, or sent something else.
+    result<message_header> wait_bootstrap();
+
+    /// Notes why the target failed, and prints it, as Python does. That a target which was asked to
+    /// end was canceled is not worth a line.
+    void note_failure(const error& why);
+    void note_exception(const std::exception_ptr& thrown);
+    /// Tells the parent the exit code, and what was noted.
+    void report(int code) noexcept;
+
+ private:
+    void note(std::string type, std::string message, bool expected = false);
+
+    message_socket control_;
+    control::report last_{};
+};
+
+}  // namespace coproc::detail

@@ -1,0 +1,48 @@
+#pragma once
+// What parent and child say to each other on the control socket. One message each way is all in
+// most lives: the bootstrap to the child, and its report as its last act.
+
+#include <coproc/codec.hpp>
+#include <coproc/detail/target.hpp>
+#include <coproc/log.hpp>
+
+#include <cstdint>
+#include <string>
+
+namespace coproc::detail::control {
+
+/// Types of messages; no type_info hashes to so small a number.
+enum type : std::uint64_t { bootstrap_type = 16, cancel_type = 17, report_type = 18 };
+
+/// Parent to child, with the lifeline's read end; followed by the target's arguments.
+struct bootstrap {
+    std::string identity;  ///< the parent's build of coproc
+    std::string name;
+    std::string path;
+    std::string parent_name;
+    bool daemon;
+    bool quick_exit;
+    bool cancel_on_parent_death;
+    int log_level;
+    bool log_to_stderr;
+    record_place target;
+};
+
+/// Child to parent. The code is what waitid would say; sent once more by exit() if a target calls it.
+struct report {
+    int code;
+    bool failed;
+    std::string exception_type;
+    std::string exception_message;
+    int failure;           ///< value of the failure's error_code
+    bool failure_is_ours;  ///< of coproc's category; otherwise the system's
+};
+
+/// The longest message of an exception that is carried back; the rest is cut off, so that a report
+/// always fits into the socket and the dying child never waits.
+inline constexpr std::size_t longest_text = 16 * 1024;
+
+/// Version and layout of everything that parent and child exchange.
+inline constexpr const char* build_identity = "coproc 0.1.0";
+
+}  // namespace coproc::detail::control

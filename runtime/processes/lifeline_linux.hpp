@@ -1,0 +1,30 @@
+#pragma once
+// The lifeline: children are killed by the kernel when their parent is gone, however it went and
+// whatever they are doing. A pipe whose write end only the parent has is at its end then.
+
+#include <coproc/detail/unique_fd.hpp>
+#include <coproc/result.hpp>
+
+#include <memory>
+
+namespace coproc::detail {
+
+class lifeline {
+ public:
+    /// This process's; it exists while somebody holds it: every child that has not ended.
+    /// Thread-safe.
+    static result<std::shared_ptr<lifeline>> hold();
+
+    /// For the child.
+    int read_end() const noexcept { return read_end_.get(); }
+
+ private:
+    unique_fd read_end_;
+    unique_fd write_end_;
+};
+
+/// In the child: SIGKILL for this process when the parent of `read_end` is gone. At once, if it is
+/// gone already.
+result<void> die_with_parent(int read_end);
+
+}  // namespace coproc::detail

@@ -1,0 +1,84 @@
+#include <coproc/codec.hpp>
+
+#include <algorithm>
+#include <cassert>
+
+namespace coproc {
+
+namespace {
+
+// Counts below it are one byte; it announces eight more.
+constexpr std::uint8_t long_count = 255;
+
+}  // namespace
+
+void encoder::grow(std::size_t more) {
+    const std::size_t capacity = std::max({size_ + more, 2 * capacity_, std::size_t{256}});
+    auto larger = std::make_unique_for_overwrite<std::byte[]>(capacity);
+    if (size_ > 0) std::memcpy(larger.get(), buffer_.get(), size_);
+    buffer_ = std::move(larger);
+    capacity_ = capacity;
+}
+
+void encoder::write_count(std::size_t count) {
+    const bool is_short = count < long_count;
+    const auto first = is_short ? static_cast<std::uint8_t>(count) : long_count;
+    write(&first, 1);
+    if (!is_short) write(&count, sizeof(count));
+}
+
+void encoder::attach(int fd) {
+    if (fd < 0) return fail(errc::closed);
+    fds_.push_back(fd);
+}
+
+void encoder::fail(error why) {
+    if (!failure_) failure_ = std::move(why);
+}
+
+result<void> encoder::status() const {
+    if (failure_) return *failure_;
+    return success();
+}
+
+coproc::bytes encoder::to_bytes() const { return detail::copy_of(bytes()); }
+
+void encoder::clear() noexcept {
+    size_ = 0;
+    fds_.clear();
+    failure_.reset();
+}
+
+result<std::size_t> decoder::read_count() {
+    COPROC_TRY(const auto first, read(1));
+    auto count = static_cast<std::size_t>(first[0]);
+    if (count == long_count) {
+        COPROC_TRY(const auto all, read(sizeof(count)));
+        std::memcpy(&count, all.data(), sizeof(count));
+    }
+    if (count > remaining()) return errc::bad_message;
+    return count;
+}
+
+result<detail::unique_fd> decoder::take_fd() {
+    if (fds_taken_ == fds_.size()) return errc::bad_message;
+    return std::move(fds_[fds_taken_++]);
+}
+
+result<void> decoder::finish() const {
+    if (remaining() > 0) return errc::bad_message;
+    return success();
+}
+
+namespace detail {
+
+// Here and not in the header: inlined into a program, GCC 12 takes it for an overflow.
+coproc::bytes copy_of(std::span<const std::byte> data) { return {data.begin(), data.end()}; }
+
+void fail_too_deep(encoder& out) {
+    out.fail(error(errc::message_too_large, "a value nested more than 1000 levels deep"));
+}
+
+}  // namespace detail
+
+}  // namespace coproc

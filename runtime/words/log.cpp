@@ -1,0 +1,114 @@
+#include <coproc/log.hpp>
+
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+
+namespace coproc {
+
+namespace {
+
+constexpr std::array names{"DEBUG", "INFO", "WARNING", "ERROR", "OFF"};
+constexpr std::array spdlog_levels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                   spdlog::level::err, spdlog::level::off};
+
+spdlog::level::level_enum to_spdlog(log_level level) {
+    return spdlog_levels[static_cast<std::size_t>(level)];
+}
+
+log_level from_spdlog(spdlog::level::level_enum level) {
+    for (std::size_t i = 0; i < spdlog_levels.size(); ++i) {
+        if (spdlog_levels[i] == level) return static_cast<log_level>(i);
+    }
+    return log_level::off;
+}
+
+/// Where the lines go: fd 2, the user's sink, or nowhere.
+class destination final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+    void set_name(std::string name) {
+        const std::lock_guard lock(mutex_);
+        name_ = std::move(name);
+    }
+    void choose(log_sink chosen, bool to_stderr) {
+        const std::lock_guard lock(mutex_);
+        sink_ = std::move(chosen);
+        to_stderr_ = to_stderr;
+    }
+    bool to_stderr() {
+        const std::lock_guard lock(mutex_);
+        return to_stderr_;
+    }
+
+ private:
+    void sink_it_(const spdlog::details::log_msg& message) override {
+        const log_level level = from_spdlog(message.level);
+        const std::string_view text(message.payload.data(), message.payload.size());
+        if (sink_) sink_(level, text);
+        if (!to_stderr_) return;
+        std::string line;
+        line.append("[").append(names[static_cast<std::size_t>(level)]).append("/").append(name_);
+        line.append("] ").append(text).append("\n");
+        // One write, or another process's line could come between; a full terminal loses the line.
+        [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+    }
+    void flush_() override {}
+
+    std::string name_ = "MainProcess";
+    log_sink sink_;
+    bool to_stderr_ = false;
+};
+
+struct logging {
+    std::shared_ptr<destination> to = std::make_shared<destination>();
+    spdlog::logger logger{"coproc", to};
+    logging() { logger.set_level(spdlog::level::off); }
+};
+
+/// Never destroyed: the last lines are written while the program's statics are being destroyed.
+logging& instance() {
+    static logging& made = *new logging;
+    return made;
+}
+
+}  // namespace
+
+void log_to_stderr(log_level level) {
+    instance().to->choose(nullptr, true);
+    instance().logger.set_level(to_spdlog(level));
+}
+
+void log_to(log_sink sink, log_level level) {
+    instance().to->choose(std::move(sink), false);
+    instance().logger.set_level(to_spdlog(level));
+}
+
+void log(log_level level, std::string_view text) {
+    instance().logger.log(to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
+}
+
+bool log_enabled(log_level level) noexcept { return instance().logger.should_log(to_spdlog(level)); }
+
+namespace detail {
+
+log_settings current_log_settings() {
+    const bool to_stderr = instance().to->to_stderr();
+    return {to_stderr ? from_spdlog(instance().logger.level()) : log_level::off, to_stderr};
+}
+
+void apply(const log_settings& inherited) {
+    instance().to->choose(nullptr, inherited.to_stderr);
+    instance().logger.set_level(to_spdlog(inherited.level));
+}
+
+void set_log_name(std::string name) { instance().to->set_name(std::move(name)); }
+
+}  // namespace detail
+
+}  // namespace coproc
