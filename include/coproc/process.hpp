@@ -35,7 +35,8 @@ class process {
  public:
     template <class Target, class... Args>
     explicit process(const process_options& options, Target&& target, Args&&... args)
-        : process(options, make_request(std::forward<Target>(target), std::forward<Args>(args)...)) {}
+        : process(options,
+                  make_request(std::forward<Target>(target), std::forward<Args>(args)...)) {}
 
     template <class Target, class... Args>
         requires(!std::same_as<std::remove_cvref_t<Target>, process> &&
@@ -57,7 +58,8 @@ class process {
     [[nodiscard]] task<result<void>> start();
 
     /// How it ended, when it has ended. By any number of tasks, any number of times.
-    /// Errors: errc::not_started; errc::status_lost if somebody else has reaped it and nobody knows.
+    /// Errors: errc::not_started; errc::status_lost if somebody else has reaped it and nobody
+    /// knows.
     [[nodiscard]] task<result<exit_status>> join() const;
 
     /// Asks it to end, and kills it if it has not ended after `grace`: a coroutine target is
@@ -96,7 +98,8 @@ class process {
     friend std::ostream& operator<<(std::ostream& out, const process& one);
 
  private:
-    explicit process(const process_options& options, std::unique_ptr<detail::start_request> request);
+    explicit process(const process_options& options,
+                     std::unique_ptr<detail::start_request> request);
 
     template <class Target, class... Args>
     static std::unique_ptr<detail::start_request> make_request(Target&& target, Args&&... args) {
@@ -104,8 +107,8 @@ class process {
         using stored = detail::stored_t<plain, std::decay_t<Args>...>;
         detail::check_target<plain>();
         detail::check_transferable<stored>();
-        constexpr bool callable = detail::can_call<plain, stored>(
-            std::make_index_sequence<std::tuple_size_v<stored>>());
+        constexpr bool callable =
+            detail::can_call<plain, stored>(std::make_index_sequence<std::tuple_size_v<stored>>());
         static_assert(callable,
                       "the target cannot be called with these arguments: they are passed as "
                       "rvalues, so parameters are values or const references");

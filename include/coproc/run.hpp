@@ -41,12 +41,15 @@ template <class Function, class... Args>
     requires std::is_invocable_v<Function&, Args...>
 int run(Function function, Args&&... args) {
     using returned = std::invoke_result_t<Function&, Args...>;
-    static_assert(detail::is_task<returned>, "run() needs a coroutine: a function that returns a task");
+    static_assert(detail::is_task<returned>,
+                  "run() needs a coroutine: a function that returns a task");
     if constexpr (detail::is_task<returned>) {
-        static_assert(detail::is_exit_value<typename returned::value_type>,
-                      "the task given to run() returns void, an int (the exit code) or a result of these");
+        static_assert(
+            detail::is_exit_value<typename returned::value_type>,
+            "the task given to run() returns void, an int (the exit code) or a result of these");
         detail::leave_if_child();
-        return detail::run_app(detail::to_exit_task(std::invoke(function, std::forward<Args>(args)...)));
+        return detail::run_app(
+            detail::to_exit_task(std::invoke(function, std::forward<Args>(args)...)));
     }
 }
 

@@ -190,8 +190,8 @@ result<connection> codec<connection>::decode(decoder& from) {
         COPROC_TRY(auto fd, from.take_fd());
         fds.push_back(std::move(fd));
     }
-    std::unique_ptr<connection::state> made(new connection::state{
-        detail::message_socket(std::move(socket)), can_send, can_receive});
+    std::unique_ptr<connection::state> made(
+        new connection::state{detail::message_socket(std::move(socket)), can_send, can_receive});
     COPROC_TRY(made->socket.restore(unread, std::move(fds)));
     return connection(std::move(made));
 }

@@ -20,7 +20,8 @@ struct control_space {
 };
 
 message_header header_of(const outgoing& message) {
-    return {magic, static_cast<std::uint32_t>(message.fds.size()), message.bytes.size(), message.type};
+    return {magic, static_cast<std::uint32_t>(message.fds.size()), message.bytes.size(),
+            message.type};
 }
 
 void put_fds(::msghdr& message, control_space& space, std::span<const int> fds) {

@@ -46,7 +46,8 @@ struct outgoing {
 
 class message_socket {
  public:
-    explicit message_socket(unique_fd socket) noexcept : fd_(std::move(socket)), watch_(fd_.get()) {}
+    explicit message_socket(unique_fd socket) noexcept
+        : fd_(std::move(socket)), watch_(fd_.get()) {}
 
     int fd() const noexcept { return fd_.get(); }
     bool is_open() const noexcept { return static_cast<bool>(fd_); }

@@ -15,7 +15,9 @@ class receive_buffer {
  public:
     static constexpr std::size_t usual = std::size_t{64} * 1024;
 
-    std::span<const std::byte> content() const noexcept { return {data_.get() + begin_, end_ - begin_}; }
+    std::span<const std::byte> content() const noexcept {
+        return {data_.get() + begin_, end_ - begin_};
+    }
     std::size_t size() const noexcept { return end_ - begin_; }
 
     /// Room behind the content: a good amount for the next read, if `wanted` bytes are to be held
@@ -32,7 +34,8 @@ class receive_buffer {
     };
     result<void> resize(std::size_t capacity);
 
-    std::unique_ptr<std::byte, freer> data_;  // malloc's: realloc moves large blocks without copying
+    std::unique_ptr<std::byte, freer>
+        data_;  // malloc's: realloc moves large blocks without copying
     std::size_t capacity_ = 0;
     std::size_t begin_ = 0;
     std::size_t end_ = 0;

@@ -68,7 +68,7 @@ void on_interrupt(int, ::siginfo_t* info, void*) {
 }
 
 void drop_terminal_interrupts() {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_sigaction = &on_interrupt;
     action.sa_flags = SA_SIGINFO | SA_RESTART;
     ::sigaction(SIGINT, &action, nullptr);
@@ -144,7 +144,9 @@ result<int> run_coroutine_target(task<result<int>> body) {
 result<int> call_target(const record_place& place, decoder& arguments) {
     COPROC_TRY(const target_record* record, record_at(place));
     log(log_level::info, "child process calling its target");
-    return record->entry(arguments, &run_coroutine_target);
+    const target_caller caller{[]() noexcept { this_child->drop_bootstrap(); },
+                               &run_coroutine_target};
+    return record->entry(arguments, caller);
 }
 
 child_code be_child(child_side& side) {

@@ -32,7 +32,9 @@ process_usage to_usage(const std::optional<::rusage>& usage) {
 }  // namespace
 
 child::child(const process_options& options, std::unique_ptr<start_request> request)
-    : options_(options), request_(std::move(request)), is_coroutine_(request_->record().is_coroutine) {
+    : options_(options),
+      request_(std::move(request)),
+      is_coroutine_(request_->record().is_coroutine) {
     next_name next = take_next_name();
     path_ = std::move(next.path);
     name_ = options.name.empty() ? std::move(next.name) : std::string(options.name);
@@ -98,7 +100,8 @@ task<result<void>> child::start(std::shared_ptr<child> self) {
     if (!started) co_return co_await undo_start(self, sent.error().within(step));
     self->request_.reset();
     if (self->state_ == state::starting) self->state_ = state::started;
-    log(log_level::debug, "started process " + self->name_ + " with pid " + std::to_string(self->pid_));
+    log(log_level::debug,
+        "started process " + self->name_ + " with pid " + std::to_string(self->pid_));
     co_return success();
 }
 
@@ -234,10 +237,14 @@ task<result<exit_status>> child::stop(std::shared_ptr<child> self, std::chrono::
 result<void> child::signal(int number) {
     switch (current()) {
         case state::initial:
-        case state::starting: return errc::not_started;
-        case state::closed: return errc::closed;
-        case state::stopped: return success();
-        case state::started: break;
+        case state::starting:
+            return errc::not_started;
+        case state::closed:
+            return errc::closed;
+        case state::stopped:
+            return success();
+        case state::started:
+            break;
     }
     const auto sent = system::signal_process(pidfd_.get(), number);
     if (!sent && sent.error() == std::errc::no_such_process) return success();

@@ -42,7 +42,8 @@ class child : public std::enable_shared_from_this<child> {
 
     static task<result<void>> start(std::shared_ptr<child> self);
     static task<result<exit_status>> join(std::shared_ptr<child> self);
-    static task<result<exit_status>> stop(std::shared_ptr<child> self, std::chrono::nanoseconds grace);
+    static task<result<exit_status>> stop(std::shared_ptr<child> self,
+                                          std::chrono::nanoseconds grace);
     /// errc::not_started before; nothing happens after the end.
     result<void> signal(int number);
     result<void> close();

@@ -17,6 +17,7 @@ result<message_header> child_side::wait_bootstrap() {
     for (;;) {
         const auto header = control_.try_message();
         if (header && header.value().type != control::bootstrap_type) return errc::bad_message;
+        if (header) bootstrap_ = header.value();
         if (header || header.error() != errc::would_block) return header;
         ::pollfd waiting{control_.fd(), POLLIN, 0};
         if (::poll(&waiting, 1, -1) < 0 && errno != EINTR) return std::errc::io_error;

@@ -16,8 +16,11 @@ class child_side {
 
     message_socket& control() noexcept { return control_; }
 
-    /// Waits, blocking, for the bootstrap message. Errors: the parent is gone, or sent something else.
+    /// Waits, blocking, for the bootstrap message. Errors: the parent is gone, or sent something
+    /// else.
     result<message_header> wait_bootstrap();
+    /// What comes next on the socket are the parent's requests.
+    void drop_bootstrap() noexcept { control_.drop(bootstrap_); }
 
     /// Notes why the target failed, and prints it, as Python does. That a target which was asked to
     /// end was canceled is not worth a line.
@@ -30,6 +33,7 @@ class child_side {
     void note(std::string type, std::string message, bool expected = false);
 
     message_socket control_;
+    message_header bootstrap_{};
     control::report last_{};
 };
 

@@ -28,7 +28,8 @@ struct bootstrap {
     record_place target;
 };
 
-/// Child to parent. The code is what waitid would say; sent once more by exit() if a target calls it.
+/// Child to parent. The code is what waitid would say; sent once more by exit() if a target calls
+/// it.
 struct report {
     int code;
     bool failed;

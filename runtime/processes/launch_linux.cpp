@@ -81,7 +81,7 @@ long keep_standard_fds(const plan&) {
 
 /// Every signal is blocked since before the clone, so no handler of the parent's can run here.
 void reset_signals() {
-    struct sigaction standard {};
+    struct sigaction standard{};
     standard.sa_handler = SIG_DFL;
     for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
     ::sigset_t none;
@@ -125,7 +125,8 @@ std::vector<std::string> child_environment() {
     const std::string name = std::string(bootstrap_variable) + "=";
     std::vector<std::string> variables{name + std::to_string(control_fd_in_child)};
     for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
-        if (std::strncmp(*variable, name.c_str(), name.size()) != 0) variables.emplace_back(*variable);
+        if (std::strncmp(*variable, name.c_str(), name.size()) != 0)
+            variables.emplace_back(*variable);
     }
     return variables;
 }
@@ -174,8 +175,8 @@ result<launched> launch(const std::vector<std::string>& arguments, int control) 
     if (work.failure == 0) return child;
     // It is already ending: this wait is short, and nobody shall find a zombie.
     ::siginfo_t info{};
-    while (::waitid(P_PIDFD, static_cast<::id_t>(child.pidfd.get()), &info, WEXITED) < 0 && errno == EINTR) {
-    }
+    while (::waitid(P_PIDFD, static_cast<::id_t>(child.pidfd.get()), &info, WEXITED) < 0 &&
+           errno == EINTR) {}
     return error(std::error_code(work.failure, std::system_category()), work.failed_call);
 }
 

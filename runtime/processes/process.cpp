@@ -45,7 +45,8 @@ int process::sentinel() const noexcept { return child_->pidfd(); }
 result<void> process::close() { return child_->close(); }
 
 std::optional<int> process::exit_code() const {
-    if (child_->current() != child::state::stopped || !child_->end()->has_value()) return std::nullopt;
+    if (child_->current() != child::state::stopped || !child_->end()->has_value())
+        return std::nullopt;
     return child_->end()->value().code();
 }
 
@@ -61,11 +62,15 @@ std::string end_in_brackets(const result<exit_status>& end) {
 
 std::string state_of(child& one) {
     switch (one.current()) {
-        case child::state::initial: return "initial";
+        case child::state::initial:
+            return "initial";
         case child::state::starting:
-        case child::state::started: return "started";
-        case child::state::stopped: return end_in_brackets(*one.end());
-        case child::state::closed: return "closed";
+        case child::state::started:
+            return "started";
+        case child::state::stopped:
+            return end_in_brackets(*one.end());
+        case child::state::closed:
+            return "closed";
     }
     return {};
 }

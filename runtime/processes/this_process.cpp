@@ -64,7 +64,8 @@ std::optional<int> quota_of(const std::string& path) {
     long period = 0;
     const auto [rest, failed] = std::from_chars(text.value().data(), end, quota);
     if (failed != std::errc{} || rest == end) return std::nullopt;
-    if (std::from_chars(rest + 1, end, period).ec != std::errc{} || period <= 0) return std::nullopt;
+    if (std::from_chars(rest + 1, end, period).ec != std::errc{} || period <= 0)
+        return std::nullopt;
     return static_cast<int>((quota + period - 1) / period);
 }
 

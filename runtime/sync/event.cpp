@@ -8,7 +8,8 @@
 
 namespace coproc {
 
-event::event(detail::unique_fd fd) : fd_(std::make_shared<const detail::unique_fd>(std::move(fd))) {}
+event::event(detail::unique_fd fd)
+    : fd_(std::make_shared<const detail::unique_fd>(std::move(fd))) {}
 
 result<event> event::create() {
     COPROC_TRY(auto fd, system::event_fd());

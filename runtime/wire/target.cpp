@@ -52,8 +52,8 @@ class loaded_module {
             const std::size_t content = sizeof header + padded(header.n_namesz);
             const std::size_t end = content + padded(header.n_descsz);
             if (end > notes.size()) return std::nullopt;
-            const bool gnu = header.n_namesz == 4 &&
-                             std::memcmp(notes.data() + sizeof header, "GNU", 4) == 0;
+            const bool gnu =
+                header.n_namesz == 4 && std::memcmp(notes.data() + sizeof header, "GNU", 4) == 0;
             if (gnu && header.n_type == NT_GNU_BUILD_ID) {
                 return std::string(reinterpret_cast<const char*>(notes.data() + content),
                                    header.n_descsz);
@@ -71,7 +71,8 @@ template <class F>
 void walk_modules(F&& f) {
     ::dl_iterate_phdr(
         [](::dl_phdr_info* info, std::size_t, void* walker) {
-            return (*static_cast<std::remove_reference_t<F>*>(walker))(loaded_module(*info)) ? 1 : 0;
+            return (*static_cast<std::remove_reference_t<F>*>(walker))(loaded_module(*info)) ? 1
+                                                                                             : 0;
         },
         &f);
 }
@@ -142,9 +143,9 @@ result<record_place> place_of(const target_record& record) {
 
 result<const target_record*> record_at(const record_place& place) {
     COPROC_TRY(const std::uintptr_t address, address_of(place.place, PF_R));
-    COPROC_TRY(address_of({place.place.module, place.place.build_id,
-                           place.place.offset + sizeof(target_record) - 1},
-                          PF_R));
+    COPROC_TRY(address_of(
+        {place.place.module, place.place.build_id, place.place.offset + sizeof(target_record) - 1},
+        PF_R));
     const auto* record = reinterpret_cast<const target_record*>(address);
     if (address % alignof(target_record) != 0 || record->magic != target_record::expected_magic ||
         record->type->hash_code() != place.type) {

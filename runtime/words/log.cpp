@@ -93,7 +93,9 @@ void log(log_level level, std::string_view text) {
     instance().logger.log(to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
 }
 
-bool log_enabled(log_level level) noexcept { return instance().logger.should_log(to_spdlog(level)); }
+bool log_enabled(log_level level) noexcept {
+    return instance().logger.should_log(to_spdlog(level));
+}
 
 namespace detail {
 

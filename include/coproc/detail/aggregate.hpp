@@ -55,9 +55,9 @@ constexpr bool takes_nested(std::index_sequence<I...>, std::index_sequence<K...>
 }
 /// The same with K of the initializers in braces of their own, and Rest behind them.
 template <class T, std::size_t Before, std::size_t K, std::size_t Rest>
-inline constexpr bool takes_braced = takes_nested<T>(std::make_index_sequence<Before>{},
-                                                     std::make_index_sequence<K>{},
-                                                     std::make_index_sequence<Rest>{});
+inline constexpr bool takes_braced =
+    takes_nested<T>(std::make_index_sequence<Before>{}, std::make_index_sequence<K>{},
+                    std::make_index_sequence<Rest>{});
 
 inline constexpr std::size_t unknown = static_cast<std::size_t>(-1);
 
@@ -65,7 +65,8 @@ inline constexpr std::size_t unknown = static_cast<std::size_t>(-1);
 /// of them; found by doubled steps, then by bisection.
 template <template <std::size_t> class Takes, std::size_t Good, std::size_t Bad>
 consteval std::size_t bisect() {
-    if constexpr (Good + 1 == Bad) return Good;
+    if constexpr (Good + 1 == Bad)
+        return Good;
     else if constexpr (Takes<Good + (Bad - Good) / 2>::value) {
         return bisect<Takes, Good + (Bad - Good) / 2, Bad>();
     } else {
@@ -74,8 +75,10 @@ consteval std::size_t bisect() {
 }
 template <template <std::size_t> class Takes, std::size_t Good, std::size_t Step = 1>
 consteval std::size_t largest() {
-    if constexpr (Takes<Good + Step>::value) return largest<Takes, Good + Step, 2 * Step>();
-    else return bisect<Takes, Good, Good + Step>();
+    if constexpr (Takes<Good + Step>::value)
+        return largest<Takes, Good + Step, 2 * Step>();
+    else
+        return bisect<Takes, Good, Good + Step>();
 }
 
 /// Too few initializers are refused only while a member that must have one has none, so the
@@ -87,9 +90,12 @@ struct initializer_count {
 
     template <std::size_t N>
     static consteval std::size_t from() {
-        if constexpr (takes_n<T, N>) return largest<takes, N>();
-        else if constexpr (N > sizeof(T)) return unknown;
-        else return from<N + 1>();
+        if constexpr (takes_n<T, N>)
+            return largest<takes, N>();
+        else if constexpr (N > sizeof(T))
+            return unknown;
+        else
+            return from<N + 1>();
     }
 };
 template <class T>
@@ -117,8 +123,10 @@ inline constexpr std::size_t swallows = swallowed_initializers<T, First>::count(
 
 template <class T, std::size_t First = 0>
 consteval std::size_t count_members() {
-    if constexpr (First == initializers<T>) return 0;
-    else return 1 + count_members<T, First + swallows<T, First>>();
+    if constexpr (First == initializers<T>)
+        return 0;
+    else
+        return 1 + count_members<T, First + swallows<T, First>>();
 }
 
 // Only braces let the elements of a built-in array stand in for it: where parentheses do as
@@ -129,7 +137,8 @@ constexpr bool takes_in_parentheses(std::index_sequence<I...>) {
 }
 template <class T>
 inline constexpr std::size_t member_count = [] {
-    if constexpr (initializers<T> == unknown) return unknown;
+    if constexpr (initializers<T> == unknown)
+        return unknown;
     else if constexpr (takes_in_parentheses<T>(std::make_index_sequence<initializers<T>>{})) {
         return initializers<T>;
     } else {
@@ -171,9 +180,12 @@ constexpr bool holds_const(std::index_sequence<Before...>, std::index_sequence<B
 template <class T, std::size_t I, class Member, class MemberOfConst>
 constexpr bool is_reference_member() {
     constexpr std::size_t count = member_count<T>;
-    if constexpr (!std::is_same_v<const Member, MemberOfConst>) return true;  // or mutable
-    else if constexpr (!std::is_const_v<Member>) return false;
-    else if constexpr (count != initializers<T>) return true;  // not worth telling apart
+    if constexpr (!std::is_same_v<const Member, MemberOfConst>)
+        return true;  // or mutable
+    else if constexpr (!std::is_const_v<Member>)
+        return false;
+    else if constexpr (count != initializers<T>)
+        return true;  // not worth telling apart
     else {
         return !holds_const<T, std::remove_const_t<Member>>(
             std::make_index_sequence<I>{}, std::make_index_sequence<count - I - 1>{});

@@ -131,7 +131,8 @@ struct builtin<std::forward_list<T, Allocator>> {
     using parts = type_list<T>;
 
     static void encode(encoder& out, const container& from) {
-        write_elements(out, from, static_cast<std::size_t>(std::distance(from.begin(), from.end())));
+        write_elements(out, from,
+                       static_cast<std::size_t>(std::distance(from.begin(), from.end())));
     }
     static result<container> decode(decoder& in) {
         COPROC_TRY(const std::size_t count, in.read_count());

@@ -38,7 +38,8 @@ inline result<void> decode_nothing(decoder& in) {
 
 template <class T, std::size_t N>
 void encode_array(encoder& out, const T (&from)[N]) {
-    if constexpr (flat<std::remove_all_extents_t<T>>) out.write(from, sizeof(from));
+    if constexpr (flat<std::remove_all_extents_t<T>>)
+        out.write(from, sizeof(from));
     else if constexpr (std::is_array_v<T>) {
         for (const T& each : from) encode_array(out, each);
     } else {
@@ -89,13 +90,17 @@ struct builtin<T> {
     template <std::size_t... I>
     static void encode_members(encoder& out, const T& value, std::index_sequence<I...>) {
         [[maybe_unused]] const auto members = tie(value);
-        if constexpr (sizeof...(I) == 0) encode_nothing(out);
-        else (encode_member(out, get<I>(members)), ...);
+        if constexpr (sizeof...(I) == 0)
+            encode_nothing(out);
+        else
+            (encode_member(out, get<I>(members)), ...);
     }
     template <class M>
     static void encode_member(encoder& out, const M& member) {
-        if constexpr (std::is_array_v<M>) encode_array(out, member);
-        else encode_value(out, member);
+        if constexpr (std::is_array_v<M>)
+            encode_array(out, member);
+        else
+            encode_value(out, member);
     }
     template <std::size_t... I>
     static result<void> fill(decoder& in, T& value, std::index_sequence<I...>) {
@@ -113,8 +118,10 @@ struct builtin<std::tuple<Ts...>> {
     using parts = type_list<Ts...>;
 
     static void encode(encoder& out, const std::tuple<Ts...>& from) {
-        if constexpr (sizeof...(Ts) == 0) encode_nothing(out);
-        else std::apply([&](const auto&... each) { (encode_value(out, each), ...); }, from);
+        if constexpr (sizeof...(Ts) == 0)
+            encode_nothing(out);
+        else
+            std::apply([&](const auto&... each) { (encode_value(out, each), ...); }, from);
     }
     static result<std::tuple<Ts...>> decode(decoder& in) {
         if constexpr (sizeof...(Ts) == 0) {
@@ -157,7 +164,8 @@ struct builtin<std::array<T, N>> {
             }
             return into;
         } else {
-            return decode_parts<std::array<T, N>>(in, decltype(repeated(std::make_index_sequence<N>{})){});
+            return decode_parts<std::array<T, N>>(
+                in, decltype(repeated(std::make_index_sequence<N>{})){});
         }
     }
 
@@ -229,7 +237,8 @@ struct builtin<std::variant<Ts...>> {
  private:
     template <std::size_t I>
     static result<variant> decode_alternative(decoder& in, std::size_t index) {
-        if constexpr (I == sizeof...(Ts)) return errc::bad_message;
+        if constexpr (I == sizeof...(Ts))
+            return errc::bad_message;
         else {
             if (index != I) return decode_alternative<I + 1>(in, index);
             COPROC_TRY(auto&& value, decode_value<std::variant_alternative_t<I, variant>>(in));

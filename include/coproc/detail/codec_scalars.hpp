@@ -33,8 +33,10 @@ result<T> decode_value(decoder& in);
 // fix the type, or specialize codec to check the value.
 template <class T>
 constexpr bool is_number() {
-    if constexpr (std::is_enum_v<T>) return is_number<std::underlying_type_t<T>>();
-    else return std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
+    if constexpr (std::is_enum_v<T>)
+        return is_number<std::underlying_type_t<T>>();
+    else
+        return std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 }
 
 /// No byte pattern is invalid and no byte is padding: copied by memcpy, and whole arrays at once.
@@ -66,12 +68,17 @@ concept reflected = plain_aggregate<T> && !is_std_array<T>;
 
 template <class T>
 constexpr bool is_flat() {
-    if constexpr (has_codec<T>) return false;
-    else if constexpr (is_number<T>() || enable_memcpy<T> || is_flat_template<T>) return true;
-    else if constexpr (std::is_array_v<T>) return flat<std::remove_all_extents_t<T>>;
+    if constexpr (has_codec<T>)
+        return false;
+    else if constexpr (is_number<T>() || enable_memcpy<T> || is_flat_template<T>)
+        return true;
+    else if constexpr (std::is_array_v<T>)
+        return flat<std::remove_all_extents_t<T>>;
     else if constexpr (reflected<T> && std::is_trivially_copyable_v<T>) {
-        if constexpr (countable<T>) return is_flat_aggregate<T>(members_of<T>{});
-        else return false;
+        if constexpr (countable<T>)
+            return is_flat_aggregate<T>(members_of<T>{});
+        else
+            return false;
     } else {
         return false;
     }
@@ -116,8 +123,7 @@ struct builtin<T> {
 template <class Coder>
 class nesting {
  public:
-    nesting(Coder& coder, std::size_t object_size)
-        : coder_(coder), weight_(1 + object_size / 512) {
+    nesting(Coder& coder, std::size_t object_size) : coder_(coder), weight_(1 + object_size / 512) {
         coder_.depth_ += weight_;
     }
     ~nesting() { coder_.depth_ -= weight_; }

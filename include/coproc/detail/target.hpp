@@ -32,12 +32,17 @@ result<code_place> place_of(const void* address);
 /// errc::version_mismatch if it is another build.
 result<const void*> function_at(const code_place& place);
 
-/// Runs a coroutine target to its end; the child's bootstrap provides it.
-using run_coroutine = result<int> (*)(task<result<int>> body);
+/// What the child's bootstrap does for a target.
+struct target_caller {
+    /// The arguments have been decoded: their message is no longer needed.
+    void (*arguments_decoded)() noexcept;
+    /// Runs a coroutine target to its end.
+    result<int> (*run)(task<result<int>> body);
+};
 
 /// Decodes the arguments and calls the target. Exceptions of the target come out; a failure is a
 /// message that cannot be decoded, or a failed result of the target.
-using target_entry = result<int> (*)(decoder& arguments, run_coroutine run);
+using target_entry = result<int> (*)(decoder& arguments, const target_caller& caller);
 
 /// One constant for each target and argument list; its address is what travels.
 struct target_record {
@@ -109,8 +114,8 @@ struct stored_arguments<Target, std::tuple<Args...>, std::index_sequence<I...>> 
     using type = std::tuple<typename decltype(one<I, Args>())::type...>;
 };
 template <class Target, class... Args>
-using stored_t = typename stored_arguments<Target, std::tuple<Args...>,
-                                           std::index_sequence_for<Args...>>::type;
+using stored_t =
+    typename stored_arguments<Target, std::tuple<Args...>, std::index_sequence_for<Args...>>::type;
 
 /// Hands a kept argument over as an rvalue; to a parameter that is a C string, its characters.
 template <class Target, std::size_t I, class Carried>
@@ -129,8 +134,8 @@ decltype(auto) pass(Carried& value) {
 
 template <class Target, class Stored, std::size_t... I>
 constexpr bool can_call(std::index_sequence<I...>) {
-    return std::is_invocable_v<
-        Target&, decltype(pass<Target, I>(std::declval<std::tuple_element_t<I, Stored>&>()))...>;
+    return std::is_invocable_v<Target&, decltype(pass<Target, I>(
+                                            std::declval<std::tuple_element_t<I, Stored>&>()))...>;
 }
 template <class Target, class Stored, std::size_t... I>
 decltype(auto) call_target(Target& target, Stored& stored, std::index_sequence<I...>) {
@@ -189,12 +194,13 @@ struct entry_of {
                   "a target returns void, an integer (its exit code), a result or a task of these; "
                   "other values come back through a connection");
 
-    static result<int> run(decoder& arguments, run_coroutine run) {
+    static result<int> run(decoder& arguments, const target_caller& caller) {
         COPROC_TRY(auto target, take_target(arguments));
         COPROC_TRY(auto stored, arguments.template get<Stored>());
         COPROC_TRY(arguments.finish());
+        caller.arguments_decoded();
         if constexpr (is_task<result_type>) {
-            return run(to_exit_task(call_target(target, stored, indices)));
+            return caller.run(to_exit_task(call_target(target, stored, indices)));
         } else if constexpr (std::is_void_v<result_type>) {
             call_target(target, stored, indices);
             return 0;

@@ -5,7 +5,6 @@
 #include <coproc/detail/codec_products.hpp>
 #include <coproc/detail/codec_scalars.hpp>
 
-
 namespace coproc::detail {
 
 enum class refusal {
@@ -37,16 +36,26 @@ concept points = std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::is_
 /// Why a type that nobody has a codec for is refused.
 template <class T>
 consteval auto accuse() {
-    if constexpr (points<T>) return verdict<T, refusal::pointer>{};
-    else if constexpr (std::is_array_v<T>) return verdict<T, refusal::array>{};
-    else if constexpr (!complete<T>) return verdict<T, refusal::incomplete>{};
-    else if constexpr (std::ranges::enable_view<T>) return verdict<T, refusal::view>{};
-    else if constexpr (std::is_union_v<T>) return verdict<T, refusal::union_type>{};
-    else if constexpr (!std::is_aggregate_v<T>) return verdict<T, refusal::hidden_members>{};
-    else if constexpr (has_base<T>) return verdict<T, refusal::base_class>{};
-    else if constexpr (!countable<T>) return verdict<T, refusal::reference_member>{};
-    else if constexpr (refers<T>) return verdict<T, refusal::reference_member>{};
-    else return acquittal{};
+    if constexpr (points<T>)
+        return verdict<T, refusal::pointer>{};
+    else if constexpr (std::is_array_v<T>)
+        return verdict<T, refusal::array>{};
+    else if constexpr (!complete<T>)
+        return verdict<T, refusal::incomplete>{};
+    else if constexpr (std::ranges::enable_view<T>)
+        return verdict<T, refusal::view>{};
+    else if constexpr (std::is_union_v<T>)
+        return verdict<T, refusal::union_type>{};
+    else if constexpr (!std::is_aggregate_v<T>)
+        return verdict<T, refusal::hidden_members>{};
+    else if constexpr (has_base<T>)
+        return verdict<T, refusal::base_class>{};
+    else if constexpr (!countable<T>)
+        return verdict<T, refusal::reference_member>{};
+    else if constexpr (refers<T>)
+        return verdict<T, refusal::reference_member>{};
+    else
+        return acquittal{};
 }
 
 /// An aggregate with built-in arrays is default-constructed and then filled.
@@ -66,8 +75,10 @@ consteval auto judge_parts(type_list<>) {
 template <class... Ancestors, class Part, class... Rest>
 consteval auto judge_parts(type_list<Part, Rest...>) {
     using first = decltype(judge<Part, Ancestors...>());
-    if constexpr (!first::travels) return first{};
-    else return judge_parts<Ancestors...>(type_list<Rest...>{});
+    if constexpr (!first::travels)
+        return first{};
+    else
+        return judge_parts<Ancestors...>(type_list<Rest...>{});
 }
 
 // Only members can be built-in arrays.
@@ -76,15 +87,23 @@ auto without_extents(type_list<Ms...>) -> type_list<std::remove_all_extents_t<Ms
 
 template <class T, class... Ancestors>
 consteval auto judge() {
-    if constexpr (std::is_reference_v<T>) return verdict<T, refusal::reference>{};
-    else if constexpr (std::is_const_v<T>) return judge<std::remove_const_t<T>, Ancestors...>();
-    else if constexpr ((std::is_same_v<T, Ancestors> || ...)) return acquittal{};
-    else if constexpr (has_codec<T> || enable_memcpy<T>) return acquittal{};
-    else if constexpr (points<T> || std::is_array_v<T> || !complete<T>) return accuse<T>();
+    if constexpr (std::is_reference_v<T>)
+        return verdict<T, refusal::reference>{};
+    else if constexpr (std::is_const_v<T>)
+        return judge<std::remove_const_t<T>, Ancestors...>();
+    else if constexpr ((std::is_same_v<T, Ancestors> || ...))
+        return acquittal{};
+    else if constexpr (has_codec<T> || enable_memcpy<T>)
+        return acquittal{};
+    else if constexpr (points<T> || std::is_array_v<T> || !complete<T>)
+        return accuse<T>();
     else if constexpr (reflected<T>) {
-        if constexpr (!decltype(accuse<T>())::travels) return accuse<T>();
-        else if constexpr (!fillable<T>) return verdict<T, refusal::array>{};
-        else return judge_parts<T, Ancestors...>(decltype(without_extents(members_of<T>{})){});
+        if constexpr (!decltype(accuse<T>())::travels)
+            return accuse<T>();
+        else if constexpr (!fillable<T>)
+            return verdict<T, refusal::array>{};
+        else
+            return judge_parts<T, Ancestors...>(decltype(without_extents(members_of<T>{})){});
     } else if constexpr (has_builtin<T>) {
         return judge_parts<T, Ancestors...>(typename builtin<T>::parts{});
     } else {
@@ -146,8 +165,10 @@ void encoder::put(const T& value) {
 template <class T>
 detail::received<T> decoder::get() {
     detail::check_transferable<T>();
-    if constexpr (transferable<T>) return detail::decode_value<T>(*this);
-    else return success();
+    if constexpr (transferable<T>)
+        return detail::decode_value<T>(*this);
+    else
+        return success();
 }
 
 }  // namespace coproc
