@@ -189,7 +189,9 @@ std::uint64_t fingerprint() {
 
 }  // namespace coproc
 
-#include <coproc/detail/codec_containers.hpp>
+#include <coproc/detail/codec_alternatives.hpp>
+#include <coproc/detail/codec_maps.hpp>
 #include <coproc/detail/codec_products.hpp>
 #include <coproc/detail/codec_scalars.hpp>
+#include <coproc/detail/codec_sequences.hpp>
 #include <coproc/detail/transferable.hpp>

@@ -1,8 +1,6 @@
 #pragma once
 // Which types can travel, decided by looking into them, and one sentence for those that cannot.
 
-#include <coproc/detail/codec_containers.hpp>
-#include <coproc/detail/codec_products.hpp>
 #include <coproc/detail/codec_scalars.hpp>
 
 namespace coproc::detail {

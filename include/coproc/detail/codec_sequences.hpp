@@ -1,18 +1,15 @@
 #pragma once
-// Codecs of the standard containers: a count, then the elements.
+// Codecs of strings and of the standard sequences: a count, then the elements.
 
 #include <coproc/detail/codec_scalars.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <deque>
 #include <forward_list>
 #include <iterator>
 #include <list>
-#include <map>
-#include <set>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 namespace coproc::detail {
@@ -87,6 +84,24 @@ struct builtin<std::basic_string<Char, Traits, Allocator>>
     using parts = type_list<Char>;
 };
 
+// std::filesystem::path is recognized by its shape: its header would cost every user 0.3 s.
+template <class T>
+concept filesystem_path = requires(const T& path) {
+    typename T::format;
+    { path.native() } -> std::same_as<const typename T::string_type&>;
+    { path.lexically_normal() } -> std::same_as<T>;
+};
+template <filesystem_path T>
+struct builtin<T> {
+    using parts = type_list<>;
+
+    static void encode(encoder& out, const T& path) { encode_value(out, path.native()); }
+    static result<T> decode(decoder& in) {
+        COPROC_TRY(auto&& text, decode_value<typename T::string_type>(in));
+        return result<T>(std::in_place_type<T>, std::move(text));
+    }
+};
+
 // -- sequences
 
 template <class Container>
@@ -147,84 +162,5 @@ struct builtin<std::forward_list<T, Allocator>> {
         return into;
     }
 };
-
-// -- sets and maps; the orders and hashes of those that travel have no state
-
-template <class Container>
-struct set_codec {
-    using element = typename Container::value_type;
-    using parts = type_list<element>;
-
-    static void encode(encoder& out, const Container& from) {
-        write_elements(out, from, from.size());
-    }
-    static result<Container> decode(decoder& in) {
-        COPROC_TRY(const std::size_t count, in.read_count());
-        Container into;
-        reserve_for(into, count, in);
-        const auto read_one = [&]() -> result<void> {
-            COPROC_TRY(auto&& each, decode_value<element>(in));
-            into.emplace_hint(into.end(), std::move(each));
-            return success();
-        };
-        COPROC_TRY(read_elements(in, count, sizeof(element), read_one));
-        if (into.size() != count) return errc::bad_message;
-        return into;
-    }
-};
-
-template <class Container>
-struct map_codec {
-    using key = typename Container::key_type;
-    using mapped = typename Container::mapped_type;
-    using parts = type_list<key, mapped>;
-
-    static void encode(encoder& out, const Container& from) {
-        const nesting<encoder> level(out, sizeof(typename Container::value_type));
-        if (level.too_deep()) return fail_too_deep(out);
-        out.write_count(from.size());
-        for (const auto& [name, value] : from) {
-            encode_value(out, name);
-            encode_value(out, value);
-        }
-    }
-    static result<Container> decode(decoder& in) {
-        COPROC_TRY(const std::size_t count, in.read_count());
-        Container into;
-        reserve_for(into, count, in);
-        constexpr std::size_t size = sizeof(typename Container::value_type);
-        const auto read_one = [&]() -> result<void> {
-            COPROC_TRY(auto&& name, decode_value<key>(in));
-            COPROC_TRY(auto&& value, decode_value<mapped>(in));
-            into.emplace_hint(into.end(), std::move(name), std::move(value));
-            return success();
-        };
-        COPROC_TRY(read_elements(in, count, size, read_one));
-        if (into.size() != count) return errc::bad_message;
-        return into;
-    }
-};
-
-template <class... Functions>
-concept stateless = (std::is_empty_v<Functions> && ...);
-
-template <class K, stateless L, class A>
-struct builtin<std::set<K, L, A>> : set_codec<std::set<K, L, A>> {};
-template <class K, stateless L, class A>
-struct builtin<std::multiset<K, L, A>> : set_codec<std::multiset<K, L, A>> {};
-template <class K, stateless H, stateless E, class A>
-struct builtin<std::unordered_set<K, H, E, A>> : set_codec<std::unordered_set<K, H, E, A>> {};
-template <class K, stateless H, stateless E, class A>
-struct builtin<std::unordered_multiset<K, H, E, A>>
-    : set_codec<std::unordered_multiset<K, H, E, A>> {};
-template <class K, class V, stateless L, class A>
-struct builtin<std::map<K, V, L, A>> : map_codec<std::map<K, V, L, A>> {};
-template <class K, class V, stateless L, class A>
-struct builtin<std::multimap<K, V, L, A>> : map_codec<std::multimap<K, V, L, A>> {};
-template <class K, class V, stateless H, stateless E, class A>
-struct builtin<std::unordered_map<K, V, H, E, A>> : map_codec<std::unordered_map<K, V, H, E, A>> {};
-template <class K, class V, stateless H, stateless E, class A>
-struct builtin<std::unordered_multimap<K, V, H, E, A>>
-    : map_codec<std::unordered_multimap<K, V, H, E, A>> {};
 
 }  // namespace coproc::detail
