@@ -207,7 +207,7 @@ CO_TEST_CASE("runtime: shutdown cancels all other tasks and waits for them", "[r
         const auto slept = co_await for_ever();
         if (slept.error() == errc::canceled) ++ended;
         // What is shielded may still take its time.
-        co_await coproc::shield(coproc::sleep_for(1ms));
+        (co_await coproc::shield(coproc::sleep_for(1ms))).value();
         ++ended;
     };
     std::vector<coproc::spawned<void>> tasks;

@@ -137,7 +137,7 @@ CO_TEST_CASE("timeout: waits for what cannot be interrupted", "[timeout]") {
     const auto outlasts = [&]() -> task<int> {
         const auto slept = co_await coproc::sleep_for(24h);
         late = !slept.has_value();
-        co_await coproc::shield(coproc::sleep_for(1us));
+        (co_await coproc::shield(coproc::sleep_for(1us))).value();
         co_return 1;
     };
     const auto value = co_await coproc::timeout(1ms, outlasts());
