@@ -1,0 +1,311 @@
+// What does the engine add to a coroutine that is awaited, yields, is spawned, or sleeps?
+//
+// ready_await/CONTENDER: a task that does not wait. yield/CONTENDER: a turn of one coroutine while
+// another takes turns, too. spawn_join/CONTENDER: a task of its own, and its end.
+// sleep_none/CONTENDER: a sleep whose time has come. sleep_cancel/CONTENDER: a sleep of 1 ms that
+// is given up at once.
+// `bare` is the least that does it without cancellation, exceptions or libuv's turn: coroutines
+// with pooled frames that start inline, an intrusive queue of handles, and uv_timer start and stop.
+
+#include <coproc/runtime.hpp>
+#include <coproc/sleep.hpp>
+
+#include "benchmarks/ratios.hpp"
+
+#include <uv.h>
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <utility>
+
+namespace {
+
+using coproc::task;
+using namespace std::chrono_literals;
+
+void check(benchmark::State& state, bool right) {
+    if (!right) state.SkipWithError("wrong result");
+}
+
+// -- the floor
+
+struct bare_frame {
+    static constexpr std::size_t size = 512;
+    union slot {
+        slot* next;
+        std::byte room[size];
+    };
+    static inline slot* first = nullptr;
+
+    static void* operator new(std::size_t) {
+        if (first == nullptr) return ::operator new(sizeof(slot));
+        return std::exchange(first, first->next);
+    }
+    static void operator delete(void* frame) noexcept { first = new (frame) slot{.next = first}; }
+};
+
+struct bare_node {
+    bare_node* next = nullptr;
+    std::coroutine_handle<> coroutine;
+};
+
+struct bare_queue {
+    bare_node* first = nullptr;
+    bare_node* last = nullptr;
+
+    void push(bare_node& node) noexcept {
+        node.next = nullptr;
+        (first == nullptr ? first : last->next) = &node;
+        last = &node;
+    }
+    void drain() {
+        while (first != nullptr) std::exchange(first, first->next)->coroutine.resume();
+    }
+};
+
+bare_queue queue;
+
+/// Starts inline when it is awaited, and never waits.
+struct bare_task {
+    struct promise_type : bare_frame {
+        std::int64_t value = 0;
+        bool done = false;
+        bare_task get_return_object() noexcept {
+            return bare_task(std::coroutine_handle<promise_type>::from_promise(*this));
+        }
+        std::suspend_always initial_suspend() const noexcept { return {}; }
+        std::suspend_always final_suspend() noexcept {
+            done = true;
+            return {};
+        }
+        void return_value(std::int64_t given) noexcept { value = given; }
+        void unhandled_exception() const noexcept { std::terminate(); }
+    };
+
+    explicit bare_task(std::coroutine_handle<promise_type> made) noexcept : coroutine(made) {}
+    bare_task(bare_task&&) = delete;
+    ~bare_task() { coroutine.destroy(); }
+    bool await_ready() const noexcept { return false; }
+    bool await_suspend(std::coroutine_handle<>) const {
+        coroutine.resume();
+        return !coroutine.promise().done;
+    }
+    std::int64_t await_resume() const noexcept { return coroutine.promise().value; }
+
+    std::coroutine_handle<promise_type> coroutine;
+};
+
+/// Runs by itself.
+struct bare_detached {
+    struct promise_type : bare_frame, bare_node {
+        bare_detached get_return_object() noexcept {
+            coroutine = std::coroutine_handle<promise_type>::from_promise(*this);
+            queue.push(*this);
+            return {};
+        }
+        std::suspend_always initial_suspend() const noexcept { return {}; }
+        std::suspend_never final_suspend() const noexcept { return {}; }
+        void return_void() const noexcept {}
+        void unhandled_exception() const noexcept { std::terminate(); }
+    };
+};
+
+struct bare_yield {
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<bare_detached::promise_type> self) const noexcept {
+        queue.push(self.promise());
+    }
+    void await_resume() const noexcept {}
+};
+
+/// Ends the wait of the one coroutine that waits for it.
+struct bare_join {
+    bare_node* waiter = nullptr;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<bare_detached::promise_type> self) noexcept {
+        waiter = &self.promise();
+    }
+    void await_resume() const noexcept {}
+};
+
+// -- ready_await
+
+[[gnu::noinline]] bare_task bare_ready(std::int64_t value) { co_return value; }
+[[gnu::noinline]] task<std::int64_t> ready(std::int64_t value) { co_return value; }
+
+bare_detached bare_awaits(benchmark::State& state) {
+    std::int64_t sum = 0;
+    for ([[maybe_unused]] auto _ : state) sum += co_await bare_ready(1);
+    check(state, sum == state.iterations());
+}
+
+task<void> awaits(benchmark::State& state) {
+    std::int64_t sum = 0;
+    for ([[maybe_unused]] auto _ : state) sum += co_await ready(1);
+    check(state, sum == state.iterations());
+}
+
+// -- yield
+
+bare_detached bare_turns(benchmark::State& state, bool& stop) {
+    for ([[maybe_unused]] auto _ : state) co_await bare_yield();
+    stop = true;
+}
+
+bare_detached bare_other_turns(std::int64_t& turns, const bool& stop) {
+    for (; !stop; ++turns) co_await bare_yield();
+}
+
+task<void> turns(benchmark::State& state, bool& stop) {
+    for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(co_await coproc::yield());
+    stop = true;
+}
+
+task<void> other_turns(std::int64_t& count, const bool& stop) {
+    for (; !stop; ++count) (co_await coproc::yield()).value();
+}
+
+task<void> both_turns(benchmark::State& state) {
+    bool stop = false;
+    std::int64_t count = 0;
+    const auto rt = co_await coproc::current_runtime();
+    const auto other = rt.spawn(other_turns(count, stop));
+    co_await turns(state, stop);
+    (co_await other).value();
+    check(state, count >= state.iterations() - 1);
+}
+
+// -- spawn_join
+
+[[gnu::noinline]] bare_detached bare_child(std::int64_t& sum, bare_join& join) {
+    ++sum;
+    queue.push(*join.waiter);
+    co_return;
+}
+
+bare_detached bare_spawns(benchmark::State& state) {
+    std::int64_t sum = 0;
+    for ([[maybe_unused]] auto _ : state) {
+        bare_join join;
+        bare_child(sum, join);
+        co_await join;
+    }
+    check(state, sum == state.iterations());
+}
+
+task<void> spawns(benchmark::State& state) {
+    std::int64_t sum = 0;
+    const auto rt = co_await coproc::current_runtime();
+    for ([[maybe_unused]] auto _ : state) {
+        const auto child = rt.spawn(ready(1));
+        auto joined = co_await child;
+        sum += joined.value();
+    }
+    check(state, sum == state.iterations());
+}
+
+// -- sleep
+
+task<void> sleeps_none(benchmark::State& state) {
+    std::int64_t slept = 0;
+    for ([[maybe_unused]] auto _ : state) {
+        const auto done = co_await coproc::sleep_for(0ms);
+        slept += done.has_value() ? 1 : 0;
+    }
+    check(state, slept == state.iterations());
+}
+
+task<coproc::result<void>> sleep_in(coproc::detail::cancel_scope& scope) {
+    co_await coproc::detail::enter_scope(scope);
+    co_return co_await coproc::sleep_for(1ms);
+}
+
+task<void> cancels(coproc::detail::cancel_scope*& current, const bool& stop) {
+    while (!stop) {
+        (co_await coproc::yield()).value();
+        if (current != nullptr) std::exchange(current, nullptr)->cancel();
+    }
+}
+
+task<void> sleeps_and_cancels(benchmark::State& state) {
+    bool stop = false;
+    std::int64_t canceled = 0;
+    coproc::detail::cancel_scope* current = nullptr;
+    coproc::detail::cancel_scope& outer = co_await coproc::detail::current_scope();
+    const auto rt = co_await coproc::current_runtime();
+    const auto canceler = rt.spawn(cancels(current, stop));
+    for ([[maybe_unused]] auto _ : state) {
+        coproc::detail::cancel_scope scope(outer);
+        current = &scope;
+        const auto done = co_await sleep_in(scope);
+        canceled += done.has_value() ? 0 : 1;
+    }
+    stop = true;
+    (co_await canceler).value();
+    check(state, canceled == state.iterations());
+}
+
+// -- the cases
+
+using bare_body = bare_detached (*)(benchmark::State&);
+using coproc_body = task<void> (*)(benchmark::State&);
+
+template <bare_body Body>
+void bare(benchmark::State& state) {
+    Body(state);
+    queue.drain();
+}
+
+template <coproc_body Body>
+void with_coproc(benchmark::State& state) {
+    auto rt = coproc::runtime::create().value();
+    rt.run(Body(state));
+}
+
+void bare_both_turns(benchmark::State& state) {
+    bool stop = false;
+    std::int64_t count = 0;
+    bare_turns(state, stop);
+    bare_other_turns(count, stop);
+    queue.drain();
+    check(state, count >= state.iterations() - 1);
+}
+
+void bare_sleeps_none(benchmark::State& state) {
+    std::int64_t past = 0;
+    for ([[maybe_unused]] auto _ : state) past += coproc::clock::now() <= coproc::clock::now();
+    check(state, past == state.iterations());
+}
+
+void bare_sleeps_and_cancels(benchmark::State& state) {
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    uv_timer_t timer;
+    uv_timer_init(&loop, &timer);
+    for ([[maybe_unused]] auto _ : state) {
+        uv_update_time(&loop);
+        uv_timer_start(&timer, [](uv_timer_t*) {}, 1, 0);
+        uv_timer_stop(&timer);
+    }
+    uv_close(reinterpret_cast<uv_handle_t*>(&timer), nullptr);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    check(state, uv_loop_close(&loop) == 0);
+}
+
+BENCHMARK(bare<bare_awaits>)->Name("ready_await/bare");
+BENCHMARK(with_coproc<awaits>)->Name("ready_await/coproc");
+BENCHMARK(bare_both_turns)->Name("yield/bare");
+BENCHMARK(with_coproc<both_turns>)->Name("yield/coproc");
+BENCHMARK(bare<bare_spawns>)->Name("spawn_join/bare");
+BENCHMARK(with_coproc<spawns>)->Name("spawn_join/coproc");
+BENCHMARK(bare_sleeps_none)->Name("sleep_none/bare");
+BENCHMARK(with_coproc<sleeps_none>)->Name("sleep_none/coproc");
+BENCHMARK(bare_sleeps_and_cancels)->Name("sleep_cancel/bare");
+BENCHMARK(with_coproc<sleeps_and_cancels>)->Name("sleep_cancel/coproc");
+
+}  // namespace
+
+int main(int argc, char** argv) { return coproc::bench::run_all(argc, argv); }
