@@ -75,7 +75,8 @@ class runtime_ref {
         return spawned<T>(detail::root_of<T>::start(*loop_, std::move(body)));
     }
 
-    /// Calls `work()` on the loop's thread, in the order of posting. Must not throw.
+    /// Calls `work()` on the loop's thread, in the order of posting. Must not throw. Work for which
+    /// the loop does not turn any more is dropped.
     /// Thread-safe. Lifetime: the runtime must not be destroyed before post() has returned.
     template <class Work>
         requires std::is_invocable_v<Work&>

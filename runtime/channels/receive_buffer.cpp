@@ -24,7 +24,7 @@ void receive_buffer::consume(std::size_t count) noexcept {
     begin_ += count;
     if (begin_ != end_) return;
     begin_ = end_ = 0;
-    if (capacity_ <= 16 * usual) return;
+    if (capacity_ <= largest_kept) return;
     data_.reset();
     capacity_ = 0;
 }

@@ -1,6 +1,6 @@
 #pragma once
 // The bytes that have come and have not been asked for. Grows with what really arrives, never with
-// what a header announces; memory beyond the first 64 KiB is given back when it is empty.
+// what a header announces; when it is empty, a buffer of more than 2 MiB is given back.
 
 #include <coproc/result.hpp>
 
@@ -14,6 +14,9 @@ namespace coproc::detail {
 class receive_buffer {
  public:
     static constexpr std::size_t usual = std::size_t{64} * 1024;
+
+    /// Enough for messages of a megabyte, which would cost more in fresh pages than in copying.
+    static constexpr std::size_t largest_kept = 32 * usual;
 
     std::span<const std::byte> content() const noexcept {
         return {data_.get() + begin_, end_ - begin_};

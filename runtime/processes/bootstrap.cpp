@@ -29,6 +29,7 @@ namespace coproc::detail {
 namespace {
 
 child_side* this_child = nullptr;
+::pid_t this_pid = 0;
 bool cancel_with_parent = false;
 
 /// As the program was started; empty where /proc is not mounted.
@@ -76,6 +77,8 @@ void drop_terminal_interrupts() {
 
 /// Runs when the child calls exit(), or main() returns: after everything that is registered later.
 void on_exit_of_child(int status, void*) {
+    // A process that the target has forked by itself inherits this handler, and is not our child.
+    if (::getpid() != this_pid) return;
     const int code = status & 0xff;
     log(log_level::info, "process exiting with exitcode " + std::to_string(code));
     log(log_level::info, "process shutting down");
@@ -151,12 +154,17 @@ result<int> call_target(const record_place& place, decoder& arguments) {
 
 child_code be_child(child_side& side) {
     const auto header = side.wait_bootstrap();
-    if (!header) ::_exit(1);  // the parent is gone, or has changed its mind
+    if (!header) {
+        // Mostly the parent is gone, or has changed its mind, and there is nobody to tell.
+        if (header.error() != errc::end_of_stream) side.note_failure(header.error());
+        ::_exit(1);
+    }
     decoder message(side.control().body(header.value()), side.control().take_fds(header.value()));
     const auto bootstrap = receive_bootstrap(side, message);
     ::prctl(PR_SET_NAME, program_invocation_short_name);
     drop_terminal_interrupts();
     this_child = &side;
+    this_pid = ::getpid();
     ::on_exit(&on_exit_of_child, nullptr);
     if (!bootstrap) {
         side.note_failure(bootstrap.error());

@@ -75,6 +75,9 @@ result<encoder> child::make_bootstrap() const {
     message.put(bootstrap);
     request_->encode(message);
     COPROC_TRY(message.status());
+    if (message.fds().size() > max_message_fds) {
+        return error(errc::message_too_large, "the arguments hold more than 252 handles");
+    }
     return message;
 }
 
