@@ -131,6 +131,9 @@ class connection {
     /// Waits for a message of `type`, and calls use(argument, its decoder) before it is dropped.
     using use_message = result<void> (*)(void* argument, decoder& message);
     task<result<void>> receive(std::uint64_t type, use_message use, void* argument);
+    /// The next plain message, to `to`.
+    template <class Destination>
+    task<result<void>> take_bytes(Destination& to);
 
     std::unique_ptr<state> state_;
 };

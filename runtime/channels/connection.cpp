@@ -101,18 +101,10 @@ task<result<void>> connection::wait_readable() {
     co_return success();
 }
 
-task<result<bytes>> connection::recv_bytes() {
-    bytes into;
-    const auto copy = [](void* to, decoder& message) -> result<void> {
-        COPROC_TRY(const auto body, message.read(message.remaining()));
-        static_cast<bytes*>(to)->assign(body.begin(), body.end());
-        return success();
-    };
-    COPROC_CO_TRY(co_await receive(plain_bytes, copy, &into));
-    co_return into;
-}
-
-task<result<std::size_t>> connection::recv_bytes_into(std::span<std::byte> into) {
+/// A large message is taken in slices between which the loop turns; it stays in place meanwhile,
+/// because we have the receivers' turn.
+template <class Destination>
+task<result<void>> connection::take_bytes(Destination& to) {
     if (!is_open()) co_return errc::closed;
     if (!state_->can_receive) co_return wrong_direction("receive on the sending end of a pipe");
     detail::message_socket& socket = state_->socket;
@@ -122,15 +114,51 @@ task<result<std::size_t>> connection::recv_bytes_into(std::span<std::byte> into)
     const detail::turn::holder mine(socket.receivers());
     COPROC_CO_TRY(const detail::message_header header, co_await socket.wait_message());
     if (header.type != plain_bytes) co_return errc::type_mismatch;
-    if (header.size > into.size()) {
-        co_return error(errc::message_too_large, "the message has " + std::to_string(header.size) +
-                                                     " bytes, the buffer " +
-                                                     std::to_string(into.size()));
+    COPROC_CO_TRY(to.begin(header.size));
+    constexpr std::size_t slice = std::size_t{1024} * 1024;
+    auto rest = socket.body(header);
+    for (; rest.size() > slice; rest = rest.subspan(slice)) {
+        to.take(rest.first(slice));
+        COPROC_CO_TRY(co_await yield());
     }
-    const auto body = socket.body(header);
-    std::copy(body.begin(), body.end(), into.begin());
+    to.take(rest);
+    (void)socket.take_fds(header);  // nobody asked for any
     socket.drop(header);
-    co_return body.size();
+    co_return success();
+}
+
+task<result<bytes>> connection::recv_bytes() {
+    struct {
+        bytes into;
+        result<void> begin(std::size_t size) {
+            into.reserve(size);
+            return success();
+        }
+        void take(std::span<const std::byte> slice) {
+            into.insert(into.end(), slice.begin(), slice.end());
+        }
+    } all;
+    COPROC_CO_TRY(co_await take_bytes(all));
+    co_return std::move(all.into);
+}
+
+task<result<std::size_t>> connection::recv_bytes_into(std::span<std::byte> into) {
+    struct {
+        std::span<std::byte> into;
+        std::size_t size = 0;
+        result<void> begin(std::size_t announced) const {
+            if (announced <= into.size()) return success();
+            return error(errc::message_too_large, "the message has " + std::to_string(announced) +
+                                                      " bytes, the buffer " +
+                                                      std::to_string(into.size()));
+        }
+        void take(std::span<const std::byte> slice) {
+            std::ranges::copy(slice, into.begin() + static_cast<std::ptrdiff_t>(size));
+            size += slice.size();
+        }
+    } all{into};
+    COPROC_CO_TRY(co_await take_bytes(all));
+    co_return all.size;
 }
 
 task<result<unique_fd>> connection::recv_fd() {
