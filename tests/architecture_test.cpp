@@ -76,13 +76,13 @@ const std::map<std::string, strings> public_headers{
      {"scope", "when_all", "when_any", "timeout", "shield", "generator", "detail/awaited",
       "detail/branches"}},
     {"wire",
-     {"codec", "cereal", "detail/aggregate", "detail/attachments", "detail/target",
-      "detail/codec_containers", "detail/codec_products", "detail/codec_scalars",
-      "detail/transferable"}},
+     {"codec", "cereal", "detail/aggregate", "detail/code_place", "detail/codec_alternatives",
+      "detail/codec_maps", "detail/codec_products", "detail/codec_scalars",
+      "detail/codec_sequences", "detail/member_count", "detail/transferable"}},
     {"channels", {"connection", "queue", "simple_queue", "joinable_queue", "detail/byte_queue"}},
     {"sync",
      {"event", "lock", "semaphore", "condition", "barrier", "shared_memory", "shared_value"}},
-    {"processes", {"process", "process_options", "exit_status", "this_process"}},
+    {"processes", {"process", "process_options", "exit_status", "this_process", "detail/target"}},
     {"recipes", {"run", "call", "supervise", "pool", "command", "coproc"}},
 };
 

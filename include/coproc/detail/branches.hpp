@@ -54,11 +54,13 @@ class branches {
     static detached run(branches& all, Take take, Make make, Args... args) {
         using value_type = awaited_t<std::invoke_result_t<Make&, Args...>>;
         try {
+            // Not by std::invoke: what an argument is converted to must live until the end of the
+            // await, not of the call.
             if constexpr (std::is_void_v<value_type>) {
-                co_await std::invoke(make, std::move(args)...);
+                co_await make(std::move(args)...);
                 take(std::monostate());
             } else {
-                decltype(auto) value = co_await std::invoke(make, std::move(args)...);
+                decltype(auto) value = co_await make(std::move(args)...);
                 std::optional<error> failure;
                 if constexpr (is_result_v<value_type>) {
                     if (!value) failure = value.error();

@@ -32,7 +32,6 @@ class wait_list {
             list_hook<place>::unlink();
             finish(errc::canceled);
         }
-        void wake(result<void> outcome) { finish(std::move(outcome)); }
 
         wait_list* list_;
     };
@@ -41,11 +40,7 @@ class wait_list {
     wait_op wait() noexcept { return wait_op(*this); }
 
     /// Wakes the one that has waited longest. False if nobody waits.
-    bool wake_one(const result<void>& outcome = success()) {
-        wait_op* first = waiting_.pop_front();
-        if (first != nullptr) first->wake(outcome);
-        return first != nullptr;
-    }
+    bool wake_one(const result<void>& outcome = success());
     void wake_all(const result<void>& outcome = success()) {
         while (wake_one(outcome)) continue;
     }

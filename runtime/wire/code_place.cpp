@@ -1,4 +1,4 @@
-#include <coproc/detail/target.hpp>
+#include <coproc/detail/code_place.hpp>
 
 #include "wire/modules.hpp"
 
@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace coproc::detail {
@@ -136,22 +137,10 @@ result<const void*> function_at(const code_place& place) {
     return reinterpret_cast<const void*>(address);
 }
 
-result<record_place> place_of(const target_record& record) {
-    COPROC_TRY(auto place, place_of(static_cast<const void*>(&record)));
-    return record_place{std::move(place), record.type->hash_code()};
-}
-
-result<const target_record*> record_at(const record_place& place) {
-    COPROC_TRY(const std::uintptr_t address, address_of(place.place, PF_R));
-    COPROC_TRY(address_of(
-        {place.place.module, place.place.build_id, place.place.offset + sizeof(target_record) - 1},
-        PF_R));
-    const auto* record = reinterpret_cast<const target_record*>(address);
-    if (address % alignof(target_record) != 0 || record->magic != target_record::expected_magic ||
-        record->type->hash_code() != place.type) {
-        return error(errc::unknown_target, "no such target in the program");
-    }
-    return record;
+result<const void*> constant_at(const code_place& place, std::size_t size) {
+    COPROC_TRY(const std::uintptr_t address, address_of(place, PF_R));
+    COPROC_TRY(address_of({place.module, place.build_id, place.offset + size - 1}, PF_R));
+    return reinterpret_cast<const void*>(address);
 }
 
 }  // namespace coproc::detail
