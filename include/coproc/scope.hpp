@@ -35,9 +35,12 @@ class scope {
     }
 
     /// The same with the task that `callable(args…)` returns. The callable and its decayed
-    /// arguments, which are passed as rvalues, stay alive until the child has ended.
+    /// arguments, which are passed as rvalues, stay alive until the child has ended, and so does
+    /// what they are converted to.
     template <class Callable, class... Args>
-        requires std::is_invocable_v<std::decay_t<Callable>&, std::decay_t<Args>...>
+        requires requires(std::decay_t<Callable>& call, std::decay_t<Args>... values) {
+            call(std::move(values)...);
+        }
     void spawn(Callable&& callable, Args&&... args) {
         using child = std::invoke_result_t<std::decay_t<Callable>&, std::decay_t<Args>...>;
         static_assert(detail::awaitable<child>,
@@ -72,10 +75,10 @@ task<flat_result<body_value<Body>>> run_scope(Body body) {
     co_await enter_scope(children.inside());
     try {
         if constexpr (std::is_void_v<body_value<Body>>) {
-            co_await std::invoke(body, inner);
+            co_await body(inner);
             value = success();
         } else {
-            value = co_await std::invoke(body, inner);
+            value = co_await body(inner);
         }
         if (!value) children.fail(value.error());
     } catch (...) {
