@@ -45,6 +45,8 @@ void codec<event>::encode(encoder& into, const event& from) { into.attach(from.f
 result<event> codec<event>::decode(decoder& from) {
     COPROC_TRY(auto fd, from.take_fd());
     if (!system::is_event_fd(fd.get())) return error(errc::bad_message, "not an event");
+    // A peer's eventfd may be blocking, and clear() must not be.
+    COPROC_TRY(system::set_nonblocking(fd.get()));
     return event(std::move(fd));
 }
 
