@@ -90,11 +90,12 @@ void log_to(log_sink sink, log_level level) {
 }
 
 void log(log_level level, std::string_view text) {
+    if (level == log_level::off) return;  // spdlog takes it for the most urgent one
     instance().logger.log(to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
 }
 
 bool log_enabled(log_level level) noexcept {
-    return instance().logger.should_log(to_spdlog(level));
+    return level != log_level::off && instance().logger.should_log(to_spdlog(level));
 }
 
 namespace detail {
