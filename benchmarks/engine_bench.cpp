@@ -157,7 +157,10 @@ bare_detached bare_turns(benchmark::State& state, bool& stop) {
 }
 
 bare_detached bare_other_turns(std::int64_t& turns, const bool& stop) {
-    for (; !stop; ++turns) co_await bare_yield();
+    while (!stop) {
+        co_await bare_yield();
+        ++turns;
+    }
 }
 
 task<void> turns(benchmark::State& state, bool& stop) {
@@ -166,7 +169,10 @@ task<void> turns(benchmark::State& state, bool& stop) {
 }
 
 task<void> other_turns(std::int64_t& count, const bool& stop) {
-    for (; !stop; ++count) (co_await coproc::yield()).value();
+    while (!stop) {
+        (co_await coproc::yield()).value();
+        ++count;
+    }
 }
 
 task<void> both_turns(benchmark::State& state) {
