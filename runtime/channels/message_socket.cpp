@@ -58,11 +58,14 @@ struct message_socket::progress {
 void message_socket::close() noexcept {
     watch_.detach();
     fd_.reset();
+    // Somebody may be waiting for the end of what they lead to.
+    fds_.clear();
 }
 
-/// True if the loop is due a turn.
-bool message_socket::spend(std::size_t bytes) noexcept {
-    credit_ += bytes + cost_of_a_message;
+void message_socket::spend(std::size_t bytes) noexcept { credit_ += bytes + cost_of_a_message; }
+
+/// True, once, if the loop is due a turn.
+bool message_socket::spent_all() noexcept {
     if (credit_ < credit_of_a_turn) return false;
     credit_ = 0;
     return true;
@@ -84,19 +87,17 @@ task<result<void>> message_socket::send(outgoing message) {
     for (;;) {
         result<void> outcome = is_open() ? success() : result<void>(errc::closed);
         if (outcome && scope.is_canceled()) outcome = errc::canceled;
-        if (outcome) outcome = send_some(message, header, done);
+        if (outcome && spent_all()) outcome = co_await yield();
+        if (outcome && is_open()) outcome = send_some(message, header, done);
         if (outcome && done.sent == sizeof header + message.bytes.size()) co_return success();
-        if (outcome) {
-            outcome = co_await yield();
-        } else if (outcome.error() == errc::would_block) {
+        if (!outcome && outcome.error() == errc::would_block) {
             outcome = co_await watch_.writable();
         }
         if (outcome) continue;
-        if (outcome.error() == errc::canceled && done.sent > 0) {
-            close();
-            co_return error(errc::canceled, "send in mid-message, connection closed");
-        }
-        co_return outcome;
+        if (done.sent == 0 || !is_open()) co_return outcome;
+        // What has been sent cannot be taken back, and no other message can follow it.
+        close();
+        co_return outcome.error().within("send in mid-message, connection closed");
     }
 }
 
@@ -129,7 +130,8 @@ result<void> message_socket::send_some(const outgoing& message, const message_he
         if (done.sent == 0) put_fds(call, space, message.fds);
         COPROC_TRY(const std::size_t count, system::send(fd_.get(), call));
         done.sent += count;
-        if (spend(count)) return success();
+        spend(count);
+        if (credit_ >= credit_of_a_turn) return success();
     }
     return success();
 }
@@ -165,13 +167,19 @@ task<result<message_header>> message_socket::wait_message() {
         if (!is_open()) co_return errc::closed;
         message_header header;
         COPROC_CO_TRY(const bool whole, whole_message(header));
-        if (whole) co_return header;
+        if (spent_all()) {
+            COPROC_CO_TRY(co_await yield());
+            continue;
+        }
+        if (whole) {
+            spend(0);
+            co_return header;
+        }
         const std::size_t before = buffer_.size();
         result<void> outcome = read_some(sizeof header + header.size);
+        if (outcome) spend(buffer_.size() - before);
         if (!outcome && outcome.error() == errc::would_block) {
             outcome = co_await watch_.readable();
-        } else if (outcome && spend(buffer_.size() - before)) {
-            outcome = co_await yield();
         }
         COPROC_CO_TRY(std::move(outcome));
     }
@@ -187,8 +195,11 @@ result<void> message_socket::read_some(std::size_t wanted) {
     call.msg_iovlen = 1;
     call.msg_control = space.bytes;
     call.msg_controllen = sizeof space.bytes;
-    COPROC_TRY(const std::size_t count, system::receive(fd_.get(), call));
-    take_received_fds(call, fds_);
+    // A peer that dies with unread data of ours resets the stream instead of ending it.
+    const auto received = system::receive(fd_.get(), call);
+    if (!received && received.error() != errc::end_of_stream) return received.error();
+    const std::size_t count = received ? received.value() : 0;
+    if (received) take_received_fds(call, fds_);
     if ((call.msg_flags & MSG_CTRUNC) != 0) {
         // The kernel has thrown handles away, and nobody can tell any more whose the others are.
         close();
@@ -196,7 +207,10 @@ result<void> message_socket::read_some(std::size_t wanted) {
                      "handles lost in receiving, connection closed");
     }
     // An honest peer's fds are those of one message begun before and of one begun in this read.
-    if (fds_.size() > 2 * max_message_fds) return error(errc::bad_message, "too many handles");
+    if (fds_.size() > 2 * max_message_fds) {
+        close();
+        return error(errc::bad_message, "too many handles, connection closed");
+    }
     buffer_.commit(count);
     if (count > 0) return success();
     return buffer_.size() > 0 ? errc::truncated : errc::end_of_stream;
@@ -209,7 +223,8 @@ std::span<const std::byte> message_socket::body(const message_header& header) co
 std::vector<unique_fd> message_socket::take_fds(const message_header& header) {
     std::vector<unique_fd> taken;
     taken.reserve(header.fds);
-    for (std::uint32_t i = 0; i < header.fds; ++i) {
+    // They are gone if the socket was closed after wait_message.
+    for (std::uint32_t i = 0; i < header.fds && !fds_.empty(); ++i) {
         taken.push_back(std::move(fds_.front()));
         fds_.pop_front();
     }

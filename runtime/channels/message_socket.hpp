@@ -7,9 +7,9 @@
 // 1. Senders take turns, and so do receivers: messages are never mixed, and are delivered in order.
 // 2. What has been received stays in the socket's buffer until a whole message is handed out, so a
 //    canceled receive loses nothing.
-// 3. A send that is canceled before its first byte has sent nothing. One that is canceled in
-//    mid-message (the peer does not read, and the message is larger than the socket's room) cannot
-//    be taken back: the socket is closed, and both sides are told.
+// 3. A send that is canceled or fails before its first byte has sent nothing. One that is canceled
+//    or fails in mid-message (the peer does not read, and the message is larger than the socket's
+//    room) cannot be taken back: the socket is closed, and both sides are told.
 // 4. No call goes on for more than a megabyte or 128 messages without giving the loop a turn.
 
 #include <coproc/bytes.hpp>
@@ -51,10 +51,10 @@ class message_socket {
 
     int fd() const noexcept { return fd_.get(); }
     bool is_open() const noexcept { return static_cast<bool>(fd_); }
-    /// Ends all waits with errc::closed.
+    /// Ends all waits with errc::closed; closes the handles that nobody has received.
     void close() noexcept;
 
-    /// Requires: a non-blocking socket. Lifetime: `message` and the socket until the end.
+    /// Lifetime: `message` and the socket until the end.
     task<result<void>> send(outgoing message);
 
     /// The same without waiting: errc::would_block if there is no room for all of it, and then a
@@ -88,7 +88,8 @@ class message_socket {
     result<bool> whole_message(message_header& header) const;
     result<void> read_some(std::size_t wanted);
     result<void> send_some(const outgoing& message, const message_header& header, progress& done);
-    bool spend(std::size_t bytes) noexcept;
+    void spend(std::size_t bytes) noexcept;
+    bool spent_all() noexcept;
 
     unique_fd fd_;
     fd_watch watch_;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -42,12 +43,31 @@ auto attempt(const char* name, Call&& call) -> decltype(call()) {
     return value;
 }
 
+/// What a program finds as its fds 0 to 2 it takes for stdin, stdout and stderr: a host that has
+/// closed those must not get one of ours in their place, and neither must its children.
+result<unique_fd> clear_of_standard_fds(unique_fd fd) {
+    if (fd.get() > STDERR_FILENO) return fd;
+    return duplicate(fd.get(), STDERR_FILENO + 1);
+}
+
 /// The same for calls that yield an fd.
 template <class Call>
 result<unique_fd> attempt_fd(const char* name, Call&& call) {
     const auto fd = static_cast<int>(attempt(name, call));
     if (fd < 0) return last_error(name);
-    return unique_fd(fd);
+    return clear_of_standard_fds(unique_fd(fd));
+}
+
+/// And for those that yield two.
+template <class Call>
+result<std::array<unique_fd, 2>> attempt_fds(const char* name, Call&& call) {
+    int ends[2];
+    if (attempt(name, [&] { return call(ends); }) < 0) return last_error(name);
+    unique_fd first(ends[0]);
+    unique_fd second(ends[1]);
+    COPROC_TRY(first, clear_of_standard_fds(std::move(first)));
+    COPROC_TRY(second, clear_of_standard_fds(std::move(second)));
+    return std::array{std::move(first), std::move(second)};
 }
 
 template <class Call>
@@ -82,17 +102,13 @@ error last_error(const char* call) {
 }
 
 result<std::array<unique_fd, 2>> socket_pair() {
-    int ends[2];
-    COPROC_TRY(attempt_void("socketpair", [&] {
+    return attempt_fds("socketpair", [](int* ends) {
         return ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends);
-    }));
-    return std::array{unique_fd(ends[0]), unique_fd(ends[1])};
+    });
 }
 
 result<std::array<unique_fd, 2>> pipe() {
-    int ends[2];
-    COPROC_TRY(attempt_void("pipe2", [&] { return ::pipe2(ends, O_CLOEXEC); }));
-    return std::array{unique_fd(ends[0]), unique_fd(ends[1])};
+    return attempt_fds("pipe2", [](int* ends) { return ::pipe2(ends, O_CLOEXEC); });
 }
 
 result<unique_fd> event_fd() {
@@ -127,11 +143,30 @@ result<std::size_t> write(int fd, std::span<const std::byte> from) {
 }
 
 result<std::size_t> send(int socket, const ::msghdr& message) {
-    return attempt_io("sendmsg", [&] { return ::sendmsg(socket, &message, MSG_NOSIGNAL); });
+    return attempt_io("sendmsg",
+                      [&] { return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT); });
 }
 
 result<std::size_t> receive(int socket, ::msghdr& message) {
-    return attempt_io("recvmsg", [&] { return ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC); });
+    return attempt_io("recvmsg",
+                      [&] { return ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT); });
+}
+
+void write_to_stderr(const std::string& line) noexcept {
+    ::sigset_t broken_pipe;
+    ::sigset_t before;
+    ::sigset_t pending;
+    ::sigemptyset(&broken_pipe);
+    ::sigaddset(&broken_pipe, SIGPIPE);
+    ::sigpending(&pending);
+    ::pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
+    const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+    // Ours is taken back; one that was pending before is not ours.
+    if (written < 0 && errno == EPIPE && ::sigismember(&pending, SIGPIPE) == 0) {
+        const ::timespec now{};
+        ::sigtimedwait(&broken_pipe, nullptr, &now);
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 result<std::string> read_file(const char* path) {
