@@ -87,6 +87,10 @@ class encoder {
     /// Lifetime: `fd` stays open until the message has been sent; the peer gets a duplicate.
     /// Errors: a negative fd fails the message with errc::closed.
     void attach(int fd);
+    /// The value is given away: handles with one owner may travel (moving(), arguments of a
+    /// process).
+    void give_away() noexcept { gives_away_ = true; }
+    bool gives_away() const noexcept { return gives_away_; }
     /// The message cannot be sent; the first failure is the one that is reported.
     void fail(error why);
 
@@ -107,6 +111,7 @@ class encoder {
     std::size_t capacity_ = 0;
     std::size_t depth_ = 0;
     std::vector<int> fds_;
+    bool gives_away_ = false;
     std::optional<error> failure_;
 };
 

@@ -29,7 +29,37 @@ using detail::unique_fd;
 
 namespace detail {
 
-class message_socket;
+/// The socket of a connection, kept by the connection and by what is pending on it.
+struct connection_state;
+using connection_ref = std::shared_ptr<connection_state>;
+
+/// Calls back with a message, before it is dropped.
+using use_message = result<void> (*)(void* argument, decoder& message);
+
+task<result<void>> send_value(connection_ref to, encoder body, std::uint64_t type);
+task<result<void>> send_raw(connection_ref to, std::span<const std::byte> from);
+task<result<void>> receive_value(connection_ref from, std::uint64_t type, use_message use,
+                                 void* argument);
+
+template <class T>
+task<result<T>> receive(connection_ref from) {
+    std::optional<T> value;
+    const auto decode = [](void* into, decoder& message) -> result<void> {
+        COPROC_TRY(auto decoded, message.template get<T>());
+        COPROC_TRY(message.finish());
+        static_cast<std::optional<T>*>(into)->emplace(std::move(decoded));
+        return success();
+    };
+    COPROC_CO_TRY(co_await receive_value(std::move(from), fingerprint<T>(), decode, &value));
+    co_return std::move(*value);
+}
+
+/// Bytes that mean the same elsewhere: no pointers, no objects.
+template <class Range>
+concept plain_range =
+    std::ranges::contiguous_range<const Range&> && std::ranges::sized_range<const Range&> &&
+    std::is_trivially_copyable_v<std::ranges::range_value_t<const Range&>> &&
+    !std::is_pointer_v<std::ranges::range_value_t<const Range&>>;
 
 /// GCC 12 destroys a temporary aggregate in a co_await expression twice.
 template <class Message>
@@ -43,63 +73,76 @@ constexpr void check_temporary() {
 
 }  // namespace detail
 
-/// One end of a pipe. Movable, also while its operations are pending; destroyed after them.
+/// One end of a pipe. May be moved while operations are pending, and destroyed: they end with
+/// errc::closed. Its waits are all on one loop.
 class connection {
  public:
     /// A closed connection.
-    connection() noexcept;
-    connection(connection&&) noexcept;
-    connection& operator=(connection&&) noexcept;
-    ~connection();
+    connection() noexcept = default;
+    connection(connection&& other) noexcept = default;
+    connection& operator=(connection&& other) noexcept;
+    ~connection() { close(); }
 
     /// Sends one value. Suspends while the peer does not read and the socket is full.
-    /// Lifetime: `message` is encoded at once, and may change after the call.
+    /// Lifetime: `message` is encoded at once, and may change after the call; handles in it stay
+    /// open until the await ends.
     /// Cancellation: nothing was sent; a message larger than the socket's room (about 200 KB) that
     /// the peer has begun to receive cannot be taken back: the connection is closed, and the peer
     /// gets errc::truncated.
     /// Errors: errc::end_of_stream when the peer is gone, errc::closed after close(),
-    /// errc::message_too_large for more than 253 handles, errc::not_supported on a receiving end.
+    /// errc::message_too_large for more than 253 handles; errc::not_supported on a receiving end,
+    /// and for a message with a connection in it that is not given away by moving().
     template <class Message>
     [[nodiscard]] task<result<void>> send(const Message& message) {
         detail::check_transferable<Message>();
-        if constexpr (transferable<Message>) {
-            encoder body;
-            body.put(message);
-            return send_encoded(std::move(body), detail::fingerprint<Message>());
+        return send_encoded(message, false);
+    }
+    /// A temporary that cannot be copied is given away.
+    template <class Message>
+        requires(!std::is_reference_v<Message> && !std::is_const_v<Message>)
+    [[nodiscard]] task<result<void>> send(Message&& message) {
+        detail::check_temporary<Message>();
+        if constexpr (std::is_copy_constructible_v<Message>) {
+            return send(std::as_const(message));
+        } else {
+            return send(moving_t<Message>(message));
         }
     }
+    /// Gives away the named value: once it has been sent, the name is left empty and its handles
+    /// are closed here; after an error it is what it was.
+    /// Lifetime: the named value until the await ends.
     template <class Message>
-        requires(!std::is_lvalue_reference_v<Message>)
-    [[nodiscard]] task<result<void>> send(Message&& message) {
-        detail::check_temporary<std::remove_cv_t<Message>>();
-        return send(std::as_const(message));
+    [[nodiscard]] task<result<void>> send(moving_t<Message> message) {
+        detail::check_transferable<Message>();
+        return consume_after(send_encoded(message.get(), true), message);
     }
     /// Sends a text.
     [[nodiscard]] task<result<void>> send(const char* text) { return send(std::string(text)); }
     [[nodiscard]] task<result<void>> send(std::string_view text) { return send(std::string(text)); }
-    /// Gives away the named value: once it has been sent, the name is left empty and its handles
-    /// are closed here; after an error it is what it was.
-    template <class Message>
-    [[nodiscard]] task<result<void>> send(moving_t<Message> message) {
-        detail::check_transferable<Message>();
-        COPROC_CO_TRY(co_await send(std::as_const(message.get())));
-        message.consume();
-        co_return success();
+    template <std::size_t Size>
+    [[nodiscard]] task<result<void>> send(const char (&text)[Size]) {
+        return send(std::string(text));
     }
 
     /// The next message, which must have been sent as a T.
     /// Cancellation: no message is lost, not even one that has half arrived.
     /// Errors: errc::end_of_stream when the peer is gone and everything has been received,
     /// errc::truncated when it died in mid-message; errc::type_mismatch if the next message is
-    /// something else, and is kept; errc::bad_message for what no coproc program sent.
+    /// something else, and is kept; errc::bad_message for what no coproc program sent;
+    /// std::errc::too_many_files_open if there is no room for its handles: they are lost, and the
+    /// connection is closed.
     template <class T>
-    [[nodiscard]] task<result<T>> recv();
+    [[nodiscard]] task<detail::received<T>> recv() {
+        detail::check_transferable<T>();
+        if constexpr (transferable<T>) return detail::receive<T>(state_);
+    }
 
-    /// Sends bytes as they are, from anything contiguous. Lifetime: `from` until the await ends.
-    template <class Bytes>
-        requires std::ranges::contiguous_range<const Bytes&>
-    [[nodiscard]] task<result<void>> send_bytes(const Bytes& from) {
-        return send_raw(std::as_bytes(std::span(std::ranges::data(from), std::ranges::size(from))));
+    /// Sends the bytes of a string, vector, array or span of plain values, as they are.
+    /// Lifetime: `from` until the await ends.
+    template <detail::plain_range Range>
+    [[nodiscard]] task<result<void>> send_bytes(const Range& from) {
+        return detail::send_raw(
+            state_, std::as_bytes(std::span(std::ranges::data(from), std::ranges::size(from))));
     }
     /// The next message, which must have been sent with send_bytes.
     [[nodiscard]] task<result<bytes>> recv_bytes();
@@ -123,36 +166,24 @@ class connection {
  private:
     friend struct codec<connection>;
     friend result<std::pair<connection, connection>> make_pipe(bool both_ways);
-    struct state;
-    explicit connection(std::unique_ptr<state> made) noexcept;
+    explicit connection(detail::connection_ref made) noexcept : state_(std::move(made)) {}
 
-    task<result<void>> send_encoded(encoder body, std::uint64_t type);
-    task<result<void>> send_raw(std::span<const std::byte> from);
-    /// Waits for a message of `type`, and calls use(argument, its decoder) before it is dropped.
-    using use_message = result<void> (*)(void* argument, decoder& message);
-    task<result<void>> receive(std::uint64_t type, use_message use, void* argument);
-    /// The next plain message, to `to`.
-    template <class Destination>
-    task<result<void>> take_bytes(Destination& to);
-
-    std::unique_ptr<state> state_;
-};
-
-template <class T>
-task<result<T>> connection::recv() {
-    detail::check_transferable<T>();
-    if constexpr (transferable<T>) {
-        std::optional<T> value;
-        const auto decode = [](void* into, decoder& message) -> result<void> {
-            COPROC_TRY(auto decoded, message.template get<T>());
-            COPROC_TRY(message.finish());
-            static_cast<std::optional<T>*>(into)->emplace(std::move(decoded));
-            return success();
-        };
-        COPROC_CO_TRY(co_await receive(detail::fingerprint<T>(), decode, &value));
-        co_return std::move(*value);
+    template <class Message>
+    task<result<void>> send_encoded(const Message& message, bool given_away) {
+        encoder body;
+        if (given_away) body.give_away();
+        if constexpr (transferable<Message>) body.put(message);
+        return detail::send_value(state_, std::move(body), detail::fingerprint<Message>());
     }
-}
+    template <class Message>
+    static task<result<void>> consume_after(task<result<void>> sending, moving_t<Message> message) {
+        COPROC_CO_TRY(co_await std::move(sending));
+        message.consume();
+        co_return success();
+    }
+
+    detail::connection_ref state_;
+};
 
 enum class pipe_kind { duplex, simplex };
 inline constexpr pipe_kind duplex = pipe_kind::duplex;

@@ -26,7 +26,8 @@ class event {
     result<void> clear() const;
     bool is_set() const noexcept;
 
-    /// Suspends until the event is set; it stays set.
+    /// Suspends until the event is set; it stays set. The event object may be gone meanwhile.
+    /// Cancellation: the event is as it was.
     [[nodiscard]] task<result<void>> wait() const;
 
  private:

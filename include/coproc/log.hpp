@@ -22,6 +22,7 @@ enum class log_level : int { debug, info, warning, error, off };
 void log_to_stderr(log_level level = log_level::info);
 
 /// Called with the level and the text, without prefix or newline, from any thread, one at a time.
+/// What a sink itself logs is dropped.
 using log_sink = std::function<void(log_level, std::string_view)>;
 /// Lines from `level` on go to `sink`, and nowhere else.
 void log_to(log_sink sink, log_level level = log_level::info);

@@ -48,13 +48,15 @@ class process {
     process& operator=(process&&) noexcept;
     ~process();
 
-    /// Completes when the child executes the program. Whatever goes wrong in it afterwards is in
-    /// its exit status. After an error the process is initial, with its arguments, and can be
+    /// Completes when the child executes the program. The object may be moved or dropped meanwhile;
+    /// all its waits are on one loop, until that loop is gone. Whatever goes wrong in it afterwards
+    /// is in its exit status. After an error the process is initial, with its arguments, and can be
     /// started again.
     /// Cancellation: the child is killed, the process is initial.
     /// Errors: errc::already_started; errc::not_bootstrapped; errc::unknown_target for a function
     /// of a library that a child would not have loaded; errc::closed for a closed handle among the
-    /// arguments; std::errc::too_many_files_open and what else clone and exec refuse.
+    /// arguments; errc::not_supported in a set-uid program; std::errc::too_many_files_open and what
+    /// else clone and exec refuse.
     [[nodiscard]] task<result<void>> start();
 
     /// How it ended, when it has ended. By any number of tasks, any number of times.
@@ -110,9 +112,14 @@ class process {
         constexpr bool callable =
             detail::can_call<plain, stored>(std::make_index_sequence<std::tuple_size_v<stored>>());
         static_assert(callable,
-                      "the target cannot be called with these arguments: they are passed as "
-                      "rvalues, so parameters are values or const references");
-        if constexpr (callable && transferable<stored>) {
+                      "the target cannot be called with these arguments: give one for each "
+                      "parameter, defaults included; they are passed as rvalues, so parameters "
+                      "are values or const references");
+        constexpr bool storable = std::is_constructible_v<stored, Args&&...>;
+        static_assert(storable || !callable,
+                      "an argument cannot be converted to its parameter's type; one that cannot "
+                      "be copied, such as a connection, is given away with std::move");
+        if constexpr (callable && storable && transferable<stored> && detail::is_target<plain>) {
             return std::make_unique<detail::start_request_of<plain, stored>>(
                 std::forward<Target>(target), std::forward<Args>(args)...);
         } else {

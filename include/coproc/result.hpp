@@ -61,6 +61,8 @@ class [[nodiscard]] result<void> : public detail::result_base<void> {
 
  public:
     using base::base;
+    /// Success: co_return {};
+    result() noexcept : base(boost::outcome_v2::in_place_type<void>) {}
     result(errc e) : base(coproc::error(e)) {}       // NOLINT(google-explicit-constructor)
     result(std::errc e) : base(coproc::error(e)) {}  // NOLINT(google-explicit-constructor)
     result(base&& other) noexcept : base(std::move(other)) {}  // NOLINT

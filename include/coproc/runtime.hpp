@@ -11,6 +11,7 @@
 #include <coproc/detail/root.hpp>
 #include <coproc/task.hpp>
 
+#include <cassert>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -34,7 +35,11 @@ class [[nodiscard]] spawned {
     /// co_await handle: result<T> when the task has ended (a task<result<U>> gives result<U>);
     /// rethrows what the task threw. At most once.
     /// Cancellation: stops waiting; the task goes on.
-    auto operator co_await() const noexcept { return join_op(root_); }
+    /// Requires: not default-constructed.
+    auto operator co_await() const noexcept {
+        assert(root_);
+        return join_op(root_);
+    }
 
  private:
     friend class runtime_ref;
@@ -92,11 +97,20 @@ class runtime_ref {
         post_item(std::make_unique<item>(std::move(work)));
     }
 
-    /// Cancels all tasks but the one that calls it and waits for their end; then the runtime can be
-    /// destroyed as soon as the caller has ended, too. Not cancellable.
+    /// Cancels all tasks but the one that calls it and waits for their end; stops the children that
+    /// were started here, within 5 s. Then the runtime can be destroyed as soon as the caller has
+    /// ended, too. A task that never ends when it is canceled is waited for.
+    /// Cancellation: none.
     task<result<void>> shutdown() const;
 
     detail::loop& home() const noexcept { return *loop_; }
+
+    /// For coproc's own tasks, which serve the others and are not ended by shutdown().
+    template <class T>
+    spawned<T> spawn_service(task<T> body) const {
+        return spawned<T>(
+            detail::root_of<T>::start(*loop_, std::move(body), detail::root::kind::service));
+    }
 
  private:
     void post_item(std::unique_ptr<detail::posted> work) const;
@@ -106,7 +120,7 @@ class runtime_ref {
 
 class runtime : public runtime_ref {
  public:
-    /// With a libuv loop of its own.
+    /// With a libuv loop of its own. Errors: std::errc::too_many_files_open.
     static result<runtime> create();
     /// A guest on `host`, which must outlive it, and which needs one more turn after the runtime's
     /// destruction before uv_loop_close. coproc never runs the host's loop, but for run().
@@ -121,17 +135,25 @@ class runtime : public runtime_ref {
     /// Requires: the loop is not running.
     template <class T>
     T run(task<T> body) {
-        const auto root = detail::root_of<T>::start(home(), std::move(body));
-        while (!root->has_ended()) turn();
-        return root->take();
+        return finish(detail::root_of<T>::start(home(), std::move(body)));
+    }
+    template <class T>
+    T run_service(task<T> body) {
+        return finish(
+            detail::root_of<T>::start(home(), std::move(body), detail::root::kind::service));
     }
 
-    /// The libuv loop, for handles of your own.
+    /// The libuv loop, for handles of your own, which are closed before the runtime is destroyed.
     uv_loop_s* uv_loop() const noexcept;
 
  private:
     explicit runtime(std::unique_ptr<detail::loop> made) noexcept;
     void turn();
+    template <class Root>
+    auto finish(std::shared_ptr<Root> root) {
+        while (!root->has_ended()) turn();
+        return root->take();
+    }
 
     std::unique_ptr<detail::loop> owned_;
 };

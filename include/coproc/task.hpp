@@ -197,12 +197,10 @@ class yield_awaiter {
     yield_awaiter() noexcept = default;
     bool await_ready() const noexcept { return false; }
     template <class Promise>
-    bool await_suspend(std::coroutine_handle<Promise> self) noexcept {
+    void await_suspend(std::coroutine_handle<Promise> self) noexcept {
         scope_ = &self.promise().scope();
-        if (scope_->is_canceled()) return false;
         self.promise().coroutine = self;
         post_back(scope_->home(), self.promise());
-        return true;
     }
     result<void> await_resume() const noexcept {
         if (scope_->is_canceled()) return errc::canceled;
@@ -211,6 +209,25 @@ class yield_awaiter {
 
  private:
     cancel_scope* scope_ = nullptr;
+};
+
+/// co_await cancellation_point(): errc::canceled, after a turn of the others, in a canceled scope;
+/// otherwise success without suspending. For what can go on without waiting.
+class cancellation_point : public yield_awaiter {
+ public:
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> self) noexcept {
+        canceled_ = self.promise().scope().is_canceled();
+        if (canceled_) yield_awaiter::await_suspend(self);
+        return canceled_;
+    }
+    result<void> await_resume() const noexcept {
+        if (canceled_) return errc::canceled;
+        return success();
+    }
+
+ private:
+    bool canceled_ = false;
 };
 
 }  // namespace detail

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cstring>
+#include <new>
 
 namespace coproc {
 
@@ -18,17 +18,20 @@ constexpr std::uint64_t bare_fd = 2;
 
 }  // namespace
 
-struct connection::state {
+struct detail::connection_state {
     detail::message_socket socket;
     bool can_send;
     bool can_receive;
 };
 
-connection::connection() noexcept = default;
-connection::connection(connection&&) noexcept = default;
-connection& connection::operator=(connection&&) noexcept = default;
-connection::~connection() = default;
-connection::connection(std::unique_ptr<state> made) noexcept : state_(std::move(made)) {}
+using state = detail::connection_state;
+
+connection& connection::operator=(connection&& other) noexcept {
+    if (this == &other) return *this;
+    close();
+    state_ = std::move(other.state_);
+    return *this;
+}
 
 void connection::close() noexcept {
     if (state_) state_->socket.close();
@@ -40,74 +43,65 @@ int connection::fd() const noexcept { return state_ ? state_->socket.fd() : -1; 
 
 namespace {
 
-/// Sends what an encoder has made, and keeps it until the end.
-task<result<void>> send_message(detail::message_socket& to, encoder body, std::uint64_t type) {
-    COPROC_CO_TRY(body.status());
-    co_return co_await to.send({type, body.bytes(), body.fds()});
+// Each of these keeps the socket that it works on, whatever becomes of the connection meanwhile.
+
+result<void> check_sender(const state* one) {
+    if (one == nullptr || !one->socket.is_open()) return errc::closed;
+    if (one->can_send) return success();
+    return error(errc::not_supported, "send on the receiving end of a pipe");
 }
 
-task<result<void>> refuse(error why) { co_return why; }
-
-error wrong_direction(const char* what) { return {errc::not_supported, what}; }
-
-}  // namespace
-
-task<result<void>> connection::send_encoded(encoder body, std::uint64_t type) {
-    if (!is_open()) return refuse(errc::closed);
-    if (!state_->can_send) return refuse(wrong_direction("send on the receiving end of a pipe"));
-    return send_message(state_->socket, std::move(body), type);
+result<void> check_receiver(const state* one) {
+    if (one == nullptr || !one->socket.is_open()) return errc::closed;
+    if (one->can_receive) return success();
+    return error(errc::not_supported, "receive on the sending end of a pipe");
 }
 
-task<result<void>> connection::send_raw(std::span<const std::byte> from) {
-    if (!is_open()) return refuse(errc::closed);
-    if (!state_->can_send) return refuse(wrong_direction("send on the receiving end of a pipe"));
-    return state_->socket.send({plain_bytes, from, {}});
-}
+/// Drops a message that has been handed out, also if what it was handed to throws.
+class dropper {
+ public:
+    dropper(detail::message_socket& socket, const detail::message_header& header) noexcept
+        : socket_(&socket), header_(&header) {}
+    dropper(const dropper&) = delete;
+    dropper& operator=(const dropper&) = delete;
+    ~dropper() { socket_->drop(*header_); }
 
-task<result<void>> connection::send_fd(int fd) {
-    encoder body;
-    body.attach(fd);
-    return send_encoded(std::move(body), bare_fd);
-}
+ private:
+    detail::message_socket* socket_;
+    const detail::message_header* header_;
+};
 
-task<result<void>> connection::receive(std::uint64_t type, use_message use, void* argument) {
-    if (!is_open()) co_return errc::closed;
-    if (!state_->can_receive) co_return wrong_direction("receive on the sending end of a pipe");
-    detail::message_socket& socket = state_->socket;
-    if (!socket.receivers().try_take()) {
-        COPROC_CO_TRY(co_await socket.receivers().wait());
-    }
-    const detail::turn::holder mine(socket.receivers());
-    COPROC_CO_TRY(const detail::message_header header, co_await socket.wait_message());
-    if (header.type != type) co_return errc::type_mismatch;
-    if (use == nullptr) co_return success();
+result<void> use_and_drop(detail::message_socket& socket, const detail::message_header& header,
+                          detail::use_message use, void* argument) {
+    const dropper afterwards(socket, header);
     decoder message(socket.body(header), socket.take_fds(header));
-    result<void> used = use(argument, message);
-    socket.drop(header);
-    co_return used;
+    try {
+        return use(argument, message);
+    } catch (const std::bad_alloc&) {
+        return std::errc::not_enough_memory;
+    }
 }
 
-task<result<void>> connection::wait_readable() {
-    if (!is_open()) co_return errc::closed;
-    detail::message_socket& socket = state_->socket;
+task<result<void>> wait_for_message(detail::connection_ref from) {
+    COPROC_CO_TRY(check_receiver(from.get()));
+    detail::message_socket& socket = from->socket;
     if (!socket.receivers().try_take()) {
         COPROC_CO_TRY(co_await socket.receivers().wait());
     }
     const detail::turn::holder mine(socket.receivers());
     const auto arrived = co_await socket.wait_message();
-    if (!arrived && (arrived.error() == errc::canceled || arrived.error() == errc::closed)) {
-        co_return arrived.error();
-    }
-    co_return success();
+    const bool at_end =
+        !arrived && arrived.error() != errc::canceled && arrived.error() != errc::closed;
+    if (arrived || at_end) co_return success();
+    co_return arrived.error();
 }
 
 /// A large message is taken in slices between which the loop turns; it stays in place meanwhile,
 /// because we have the receivers' turn.
 template <class Destination>
-task<result<void>> connection::take_bytes(Destination& to) {
-    if (!is_open()) co_return errc::closed;
-    if (!state_->can_receive) co_return wrong_direction("receive on the sending end of a pipe");
-    detail::message_socket& socket = state_->socket;
+task<result<void>> take_bytes(detail::connection_ref from, Destination& to) {
+    COPROC_CO_TRY(check_receiver(from.get()));
+    detail::message_socket& socket = from->socket;
     if (!socket.receivers().try_take()) {
         COPROC_CO_TRY(co_await socket.receivers().wait());
     }
@@ -127,60 +121,117 @@ task<result<void>> connection::take_bytes(Destination& to) {
     co_return success();
 }
 
-task<result<bytes>> connection::recv_bytes() {
-    struct {
-        bytes into;
-        result<void> begin(std::size_t size) {
-            into.reserve(size);
-            return success();
-        }
-        void take(std::span<const std::byte> slice) {
-            into.insert(into.end(), slice.begin(), slice.end());
-        }
-    } all;
-    COPROC_CO_TRY(co_await take_bytes(all));
-    co_return std::move(all.into);
+/// Destinations of take_bytes: a container of their own, and the caller's buffer.
+struct growing_bytes {
+    growing_bytes() = default;
+
+    result<void> begin(std::size_t size) {
+        content.reserve(size);
+        return success();
+    }
+    void take(std::span<const std::byte> slice) {
+        content.insert(content.end(), slice.begin(), slice.end());
+    }
+
+    bytes content;
+};
+
+struct given_buffer {
+    explicit given_buffer(std::span<std::byte> into) noexcept : buffer(into) {}
+
+    result<void> begin(std::size_t announced) const {
+        if (announced <= buffer.size()) return success();
+        return error(errc::message_too_large, "the message has " + std::to_string(announced) +
+                                                  " bytes, the buffer " +
+                                                  std::to_string(buffer.size()));
+    }
+    void take(std::span<const std::byte> slice) {
+        std::ranges::copy(slice, buffer.subspan(size).begin());
+        size += slice.size();
+    }
+
+    std::span<std::byte> buffer;
+    std::size_t size = 0;
+};
+
+task<result<bytes>> receive_bytes(detail::connection_ref from) {
+    growing_bytes to;
+    COPROC_CO_TRY(co_await take_bytes(std::move(from), to));
+    co_return std::move(to.content);
 }
 
-task<result<std::size_t>> connection::recv_bytes_into(std::span<std::byte> into) {
-    struct {
-        std::span<std::byte> into;
-        std::size_t size = 0;
-        result<void> begin(std::size_t announced) const {
-            if (announced <= into.size()) return success();
-            return error(errc::message_too_large, "the message has " + std::to_string(announced) +
-                                                      " bytes, the buffer " +
-                                                      std::to_string(into.size()));
-        }
-        void take(std::span<const std::byte> slice) {
-            std::ranges::copy(slice, into.begin() + static_cast<std::ptrdiff_t>(size));
-            size += slice.size();
-        }
-    } all{into};
-    COPROC_CO_TRY(co_await take_bytes(all));
-    co_return all.size;
+task<result<std::size_t>> receive_bytes_into(detail::connection_ref from,
+                                             std::span<std::byte> into) {
+    given_buffer to(into);
+    COPROC_CO_TRY(co_await take_bytes(std::move(from), to));
+    co_return to.size;
 }
 
-task<result<unique_fd>> connection::recv_fd() {
+task<result<unique_fd>> receive_fd(detail::connection_ref from) {
     unique_fd received;
     const auto take = [](void* to, decoder& message) -> result<void> {
         COPROC_TRY(*static_cast<unique_fd*>(to), message.take_fd());
         return success();
     };
-    COPROC_CO_TRY(co_await receive(bare_fd, take, &received));
+    COPROC_CO_TRY(co_await detail::receive_value(std::move(from), bare_fd, take, &received));
     co_return received;
 }
+
+}  // namespace
+
+task<result<void>> detail::send_value(connection_ref to, encoder body, std::uint64_t type) {
+    COPROC_CO_TRY(check_sender(to.get()));
+    COPROC_CO_TRY(body.status());
+    co_return co_await to->socket.send({type, body.bytes(), body.fds()});
+}
+
+task<result<void>> detail::send_raw(connection_ref to, std::span<const std::byte> from) {
+    COPROC_CO_TRY(check_sender(to.get()));
+    co_return co_await to->socket.send({plain_bytes, from, {}});
+}
+
+task<result<void>> detail::receive_value(connection_ref from, std::uint64_t type, use_message use,
+                                         void* argument) {
+    COPROC_CO_TRY(check_receiver(from.get()));
+    message_socket& socket = from->socket;
+    if (!socket.receivers().try_take()) {
+        COPROC_CO_TRY(co_await socket.receivers().wait());
+    }
+    const turn::holder mine(socket.receivers());
+    COPROC_CO_TRY(const message_header header, co_await socket.wait_message());
+    if (header.type != type) co_return errc::type_mismatch;
+    co_return use_and_drop(socket, header, use, argument);
+}
+
+task<result<bytes>> connection::recv_bytes() { return receive_bytes(state_); }
+task<result<std::size_t>> connection::recv_bytes_into(std::span<std::byte> into) {
+    return receive_bytes_into(state_, into);
+}
+task<result<void>> connection::wait_readable() { return wait_for_message(state_); }
+task<result<unique_fd>> connection::recv_fd() { return receive_fd(state_); }
+
+task<result<void>> connection::send_fd(int fd) {
+    encoder body;
+    body.attach(fd);
+    return detail::send_value(state_, std::move(body), bare_fd);
+}
+
+namespace {
+
+detail::connection_ref make_state(unique_fd socket, bool can_send, bool can_receive) {
+    return detail::connection_ref(
+        new state{detail::message_socket(std::move(socket)), can_send, can_receive});
+}
+
+}  // namespace
 
 result<std::pair<connection, connection>> make_pipe(bool both_ways) {
     COPROC_TRY(auto ends, system::socket_pair());
     if (!both_ways) {
         COPROC_TRY(system::shut_down(ends[0].get(), SHUT_WR));
     }
-    using state = connection::state;
-    return std::pair(connection(std::unique_ptr<state>(
-                         new state{detail::message_socket(std::move(ends[0])), both_ways, true})),
-                     connection(std::unique_ptr<state>(
-                         new state{detail::message_socket(std::move(ends[1])), true, both_ways})));
+    return std::pair(connection(make_state(std::move(ends[0]), both_ways, true)),
+                     connection(make_state(std::move(ends[1]), true, both_ways)));
 }
 
 result<std::pair<connection, connection>> pipe(pipe_kind kind) {
@@ -192,14 +243,19 @@ void codec<connection>::encode(encoder& into, const connection& from) {
         into.fail(error(errc::closed, "a connection in a message"));
         return;
     }
-    const connection::state& state = *from.state_;
-    into.attach(state.socket.fd());
-    into.put(state.can_send);
-    into.put(state.can_receive);
-    const auto unread = state.socket.unread_bytes();
+    if (!into.gives_away()) {
+        into.fail(error(errc::not_supported,
+                        "a connection has one owner: give it away with coproc::moving(name)"));
+        return;
+    }
+    const state& sent = *from.state_;
+    into.attach(sent.socket.fd());
+    into.put(sent.can_send);
+    into.put(sent.can_receive);
+    const auto unread = sent.socket.unread_bytes();
     into.put(std::uint64_t{unread.size()});
     into.write(unread);
-    const std::vector<int> fds = state.socket.unread_fds();
+    const std::vector<int> fds = sent.socket.unread_fds();
     into.put(static_cast<std::uint32_t>(fds.size()));
     for (const int fd : fds) into.attach(fd);
 }
@@ -218,8 +274,7 @@ result<connection> codec<connection>::decode(decoder& from) {
         COPROC_TRY(auto fd, from.take_fd());
         fds.push_back(std::move(fd));
     }
-    std::unique_ptr<connection::state> made(
-        new connection::state{detail::message_socket(std::move(socket)), can_send, can_receive});
+    auto made = make_state(std::move(socket), can_send, can_receive);
     COPROC_TRY(made->socket.restore(unread, std::move(fds)));
     return connection(std::move(made));
 }

@@ -77,7 +77,7 @@ task<result<void>> message_socket::send(outgoing message) {
         co_return error(errc::message_too_large, "a message takes at most 253 handles");
     }
     const cancel_scope& scope = co_await current_scope();
-    if (scope.is_canceled()) co_return errc::canceled;
+    COPROC_CO_TRY(co_await cancellation_point());
     if (!senders_.try_take()) {
         COPROC_CO_TRY(co_await senders_.wait());
     }
@@ -145,6 +145,7 @@ result<bool> message_socket::whole_message(message_header& header) const {
     if (header.magic != magic || header.fds > max_message_fds || header.size > PTRDIFF_MAX / 2) {
         return error(errc::bad_message, "header");
     }
+    if (header.size > largest_) return errc::message_too_large;
     if (content.size() - sizeof header < header.size) return false;
     if (fds_.size() < header.fds) return error(errc::bad_message, "handles are missing");
     return true;
@@ -161,9 +162,8 @@ result<message_header> message_socket::try_message() {
 }
 
 task<result<message_header>> message_socket::wait_message() {
-    const cancel_scope& scope = co_await current_scope();
     for (;;) {
-        if (scope.is_canceled()) co_return errc::canceled;
+        COPROC_CO_TRY(co_await cancellation_point());
         if (!is_open()) co_return errc::closed;
         message_header header;
         COPROC_CO_TRY(const bool whole, whole_message(header));

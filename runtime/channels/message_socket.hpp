@@ -57,6 +57,9 @@ class message_socket {
     /// Lifetime: `message` and the socket until the end.
     task<result<void>> send(outgoing message);
 
+    /// Larger messages are errc::message_too_large, before they have come. Default: no limit.
+    void accept_up_to(std::size_t bytes) noexcept { largest_ = bytes; }
+
     /// The same without waiting: errc::would_block if there is no room for all of it, and then a
     /// message of more than a few KB may have been cut. For those who have no loop.
     result<void> try_send(outgoing message);
@@ -98,6 +101,7 @@ class message_socket {
     receive_buffer buffer_;
     std::deque<unique_fd> fds_;
     std::size_t credit_ = 0;
+    std::size_t largest_ = PTRDIFF_MAX / 2;
 };
 
 }  // namespace coproc::detail

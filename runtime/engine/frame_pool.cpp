@@ -77,6 +77,7 @@ void release(void* frame, std::size_t size) noexcept {
         return;
     }
     size_class& list = lists[index];
+    if (list.count == 0) sweep_at_thread_end();
     list.first = new (frame) free_frame{list.first};
     ++list.count;
 }

@@ -102,9 +102,10 @@ loop::~loop() {
         handles_->close(handles_->inbox);
     }
     if (uv_ != &own_) return;
-    uv_run(uv_, UV_RUN_DEFAULT);
+    // One turn for the close callbacks, and one for what they close; never a wait.
+    for (int turns = 0; turns < 8 && uv_run(uv_, UV_RUN_NOWAIT) != 0; ++turns) continue;
     [[maybe_unused]] const int closed = uv_loop_close(uv_);
-    assert(closed == 0);
+    assert(closed == 0 && "handles of your own are closed before the runtime");
 }
 
 void loop::push_back(ready_node& node) noexcept {
@@ -181,12 +182,26 @@ void loop::leave(root& task) noexcept {
     if (tasks_.empty()) uv_unref(as_handle(handles_->inbox));
 }
 
-root* loop::other_task(const cancel_scope& mine) noexcept {
+root* loop::task_to_end() noexcept {
     root* found = nullptr;
     tasks_.for_each([&](root& task) {
-        if (&task.scope() != &mine) found = &task;
+        if (task.ends_in_shutdown()) found = &task;
     });
     return found;
+}
+
+root* loop::task_of(const cancel_scope& scope) noexcept {
+    root* found = nullptr;
+    tasks_.for_each([&](root& task) {
+        if (&task.scope() == &scope) found = &task;
+    });
+    return found;
+}
+
+task<void> loop::end_residents() {
+    std::vector<resident*> all;
+    for (const auto& [type, one] : residents_) all.push_back(one.get());
+    for (resident* one : all) co_await one->end();
 }
 
 void loop::turn() {

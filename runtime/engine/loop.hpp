@@ -27,6 +27,8 @@ namespace coproc::detail {
 class resident {
  public:
     virtual ~resident() = default;
+    /// What a shutdown() waits for.
+    virtual task<void> end() { co_return; }
 };
 
 class loop {
@@ -46,8 +48,12 @@ class loop {
     /// A task lives: libuv's loop is kept running until all have left.
     void enter(root& task) noexcept;
     void leave(root& task) noexcept;
-    /// A live task that is not in `mine`, or nullptr.
-    root* other_task(const cancel_scope& mine) noexcept;
+    /// A live task for which a shutdown has to wait, or nullptr.
+    root* task_to_end() noexcept;
+    /// The task whose scope this is, or nullptr.
+    root* task_of(const cancel_scope& scope) noexcept;
+    /// Awaits end() of all residents.
+    task<void> end_residents();
 
     /// Runs one turn of libuv's loop; waits if nothing is ready.
     void turn();
@@ -60,7 +66,7 @@ class loop {
     template <class T>
     T& resident_of() {
         std::unique_ptr<resident>& place = residents_[typeid(T)];
-        if (!place) place = std::make_unique<T>();
+        if (!place) place = std::make_unique<T>(*this);
         return static_cast<T&>(*place);
     }
 

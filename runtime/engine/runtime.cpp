@@ -39,13 +39,15 @@ void runtime_ref::post_item(std::unique_ptr<detail::posted> work) const {
 task<result<void>> runtime_ref::shutdown() const {
     detail::loop& home = *loop_;
     detail::cancel_scope& mine = co_await detail::current_scope();
+    if (detail::root* self = home.task_of(mine.root())) self->begins_shutdown();
     // Its own wait must not be canceled: the caller counts on the others' end.
     detail::cancel_scope shield(mine, detail::cancel_scope::shielded::yes);
     co_await detail::enter_scope(shield);
-    while (detail::root* other = home.other_task(mine.root())) {
+    while (detail::root* other = home.task_to_end()) {
         other->scope().cancel();
         (co_await other->ended().wait()).value();
     }
+    co_await home.end_residents();
     co_await detail::enter_scope(mine);
     co_return success();
 }

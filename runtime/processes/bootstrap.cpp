@@ -52,10 +52,13 @@ unique_fd take_control_socket() {
     int fd = -1;
     std::from_chars(marker, marker + std::strlen(marker), fd);
     ::unsetenv(bootstrap_variable);
-    if (::getauxval(AT_SECURE) != 0 || !system::is_unix_stream(fd)) return {};
+    if (!system::is_unix_stream(fd)) return {};
     const auto peer = system::socket_peer(fd);
-    if (!peer || peer.value().uid != ::geteuid()) return {};
-    if (peer.value().pid != ::getppid()) ::_exit(1);  // the parent is gone already
+    if (!peer) return {};
+    // Refused, or the parent is gone already. Not to be a child must not mean to be the program
+    // instead, which would start children in turn.
+    const bool from_parent = peer.value().pid == ::getppid() && peer.value().uid == ::geteuid();
+    if (!from_parent || ::getauxval(AT_SECURE) != 0) ::_exit(1);
     ::fcntl(fd, F_SETFD, FD_CLOEXEC);
     return unique_fd(fd);
 }
@@ -121,7 +124,7 @@ task<void> cancel_on_request(spawned<result<int>>& target) {
 task<result<int>> live(task<result<int>> body) {
     const runtime_ref home = co_await current_runtime();
     auto target = home.spawn(std::move(body));
-    const auto listener = home.spawn(cancel_on_request(target));
+    auto listener = home.spawn_service(cancel_on_request(target));
     result<int> code = errc::canceled;
     std::exception_ptr thrown;
     try {
@@ -135,13 +138,15 @@ task<result<int>> live(task<result<int>> body) {
         co_await stop_children(std::chrono::seconds(5));
     }
     (co_await home.shutdown()).value();
+    listener.cancel();
+    (void)co_await listener;
     if (thrown) std::rethrow_exception(thrown);
     co_return code;
 }
 
 result<int> run_coroutine_target(task<result<int>> body) {
     COPROC_TRY(auto home, runtime::create());
-    return home.run(live(std::move(body)));
+    return home.run_service(live(std::move(body)));
 }
 
 result<int> call_target(const record_place& place, decoder& arguments) {

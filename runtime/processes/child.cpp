@@ -11,7 +11,8 @@
 #include "processes/launch_linux.hpp"
 #include "words/system.hpp"
 
-#include <sys/wait.h>
+#include <sys/auxv.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -50,6 +51,10 @@ child::state child::current() {
 
 result<void> child::check_startable() const {
     if (!identity().bootstrapped) return errc::not_bootstrapped;
+    // The child would refuse its bootstrap, which it could not tell from an attacker's.
+    if (::getauxval(AT_SECURE) != 0 || ::getuid() != ::geteuid() || ::getgid() != ::getegid()) {
+        return error(errc::not_supported, "a program with more rights than its caller");
+    }
     if (state_ == state::closed) return errc::closed;
     if (state_ != state::initial) return errc::already_started;
     return success();
@@ -71,6 +76,7 @@ result<encoder> child::make_bootstrap() const {
         log.to_stderr,
         std::move(target)};
     encoder message;
+    message.give_away();
     message.attach(lifeline_->read_end());
     message.put(bootstrap);
     request_->encode(message);
@@ -83,7 +89,7 @@ result<encoder> child::make_bootstrap() const {
 
 task<result<void>> child::start(std::shared_ptr<child> self) {
     const cancel_scope& scope = co_await current_scope();
-    if (scope.is_canceled()) co_return errc::canceled;
+    COPROC_CO_TRY(co_await cancellation_point());
     COPROC_CO_TRY(self->check_startable());
     const std::string step = "start of " + self->name_;
     auto lifeline = lifeline::hold();
@@ -96,13 +102,16 @@ task<result<void>> child::start(std::shared_ptr<child> self) {
         co_return spawned.error().within(step);
     }
     // A small bootstrap is in the socket before the child looks; a large one is sent as it reads.
-    const auto sent = co_await self->control_->send(
+    // If it ends meanwhile, look() closes the socket and lets go of it.
+    const std::shared_ptr<message_socket> control = self->control_;
+    const auto sent = co_await control->send(
         {control::bootstrap_type, message.value().bytes(), message.value().fds()});
     // A child that is gone already has been started; its exit status says the rest.
     const bool started = sent || sent.error() == errc::end_of_stream || self->end_;
     if (!started) co_return co_await undo_start(self, sent.error().within(step));
     self->request_.reset();
     if (self->state_ == state::starting) self->state_ = state::started;
+    if (self->dropped_) (void)self->signal(SIGKILL);
     log(log_level::debug,
         "started process " + self->name_ + " with pid " + std::to_string(self->pid_));
     co_return success();
@@ -115,17 +124,16 @@ result<void> child::spawn(loop& home) {
     }
     COPROC_TRY(auto born, launch(identity().arguments, ends[1].get()));
     state_ = state::starting;
-    home_ = &home;
     pid_ = born.pid;
+    parent_pid_ = ::getpid();
     pidfd_ = std::move(born.pidfd);
-    control_ = std::make_unique<message_socket>(std::move(ends[0]));
+    control_ = std::make_shared<message_socket>(std::move(ends[0]));
+    control_->accept_up_to(control::longest_report);
     exit_watch_ = std::make_unique<fd_watch>(pidfd_.get());
-    const auto on_exit = [](void* self) noexcept { static_cast<child*>(self)->look(); };
-    if (auto watching = exit_watch_->call_when_readable(home, on_exit, this); !watching) {
+    if (auto watching = watch_exit(home); !watching) {
         // Without the loop's help the end has to be waited for; it comes at once.
-        ::siginfo_t info{};
         (void)system::signal_process(pidfd_.get(), SIGKILL);
-        ::waitid(P_PIDFD, static_cast<::id_t>(pidfd_.get()), &info, WEXITED);
+        system::wait_for_end(pidfd_.get());
         state_ = state::initial;
         pid_ = 0;
         pidfd_.reset();
@@ -133,6 +141,19 @@ result<void> child::spawn(loop& home) {
     }
     children::instance().add(shared_from_this());
     return success();
+}
+
+result<void> child::watch_exit(loop& home) {
+    const auto on_exit = [](void* self) noexcept { static_cast<child*>(self)->look(); };
+    COPROC_TRY(exit_watch_->call_when_readable(home, on_exit, this));
+    home_ = &home;
+    children::instance().follow(home);
+    return success();
+}
+
+void child::leave_loop() noexcept {
+    home_ = nullptr;
+    if (exit_watch_) exit_watch_->detach();
 }
 
 /// The child could not be told what to do: it ends, and the process is initial again.
@@ -168,14 +189,17 @@ void child::look() noexcept {
     ended_.open();
 }
 
-/// All that the dead child has sent; the last word counts.
+/// What the dead child has sent; the last word counts. It has one or two: a process of its making
+/// that goes on writing is not listened to.
 void child::read_reports(std::optional<exit_status>& reported) {
-    while (const auto header = control_->try_message()) {
+    for (int left = 8; left > 0; --left) {
+        const auto header = control_->try_message();
+        if (!header) return;
         decoder message(control_->body(header.value()), control_->take_fds(header.value()));
         if (header.value().type == control::report_type) {
             if (auto said = message.get<control::report>()) {
                 const control::report& report = said.value();
-                reported.emplace(report.code);
+                reported.emplace(report.code & 0xff);
                 const std::error_category& category =
                     report.failure_is_ours ? error_category() : std::system_category();
                 reported->set_exception(report.exception_type, report.exception_message,
@@ -204,6 +228,7 @@ result<exit_status> child::conclude(const result<system::end_of_process>& reaped
 
 void child::forget_process() noexcept {
     exit_watch_.reset();
+    if (control_) control_->close();
     control_.reset();
     lifeline_.reset();
 }
@@ -212,14 +237,23 @@ task<result<exit_status>> child::join(std::shared_ptr<child> self) {
     const state now = self->current();
     if (now == state::closed) co_return errc::closed;
     if (now == state::initial || now == state::starting) co_return errc::not_started;
-    COPROC_CO_TRY(co_await self->ended_.wait());
+    COPROC_CO_TRY(co_await wait_end(self));
     co_return *self->end_;
+}
+
+task<result<void>> child::wait_end(std::shared_ptr<child> self) {
+    loop& here = (co_await current_scope()).home();
+    if (self->home_ == nullptr && self->current() == state::started) {
+        COPROC_CO_TRY(self->watch_exit(here));
+    }
+    co_return co_await self->ended_.wait();
 }
 
 /// A coroutine target is canceled, a plain one gets SIGTERM.
 task<result<void>> child::ask_to_end() {
-    if (is_coroutine_ && control_) {
-        const auto asked = co_await control_->send({control::cancel_type, {}, {}});
+    const std::shared_ptr<message_socket> control = control_;
+    if (is_coroutine_ && control) {
+        const auto asked = co_await control->send({control::cancel_type, {}, {}});
         if (asked || asked.error() == errc::canceled) co_return asked;
     }
     co_return signal(SIGTERM);
@@ -237,6 +271,22 @@ task<result<exit_status>> child::stop(std::shared_ptr<child> self, std::chrono::
     co_return co_await join(self);
 }
 
+task<void> child::terminate(std::shared_ptr<child> self, std::chrono::nanoseconds grace) {
+    // One that is still being started knows nothing of its target yet.
+    const bool running = self->current() == state::started;
+    if (!running && self->pidfd_) (void)system::signal_process(self->pidfd_.get(), SIGKILL);
+    (void)self->signal(SIGTERM);
+    const auto ended = co_await timeout(grace, wait_end(self));
+    if (ended || ended.error() != errc::timed_out) co_return;
+    (void)self->signal(SIGKILL);
+    (void)co_await wait_end(self);
+}
+
+void child::drop() noexcept {
+    dropped_ = options_.kill_on_drop;
+    if (dropped_) (void)signal(SIGKILL);
+}
+
 result<void> child::signal(int number) {
     switch (current()) {
         case state::initial:
@@ -249,6 +299,7 @@ result<void> child::signal(int number) {
         case state::started:
             break;
     }
+    if (::getpid() != parent_pid_) return error(errc::not_supported, "a child of another process");
     const auto sent = system::signal_process(pidfd_.get(), number);
     if (!sent && sent.error() == std::errc::no_such_process) return success();
     return sent;

@@ -30,7 +30,6 @@ class child : public std::enable_shared_from_this<child> {
 
     const std::string& name() const noexcept { return name_; }
     bool is_daemon() const noexcept { return options_.daemon; }
-    bool kill_on_drop() const noexcept { return options_.kill_on_drop; }
     int pid() const noexcept { return pid_; }
     int pidfd() const noexcept { return pidfd_.get(); }
     loop* home() const noexcept { return home_; }
@@ -44,8 +43,16 @@ class child : public std::enable_shared_from_this<child> {
     static task<result<exit_status>> join(std::shared_ptr<child> self);
     static task<result<exit_status>> stop(std::shared_ptr<child> self,
                                           std::chrono::nanoseconds grace);
+    /// SIGTERM, and SIGKILL after `grace`: how daemons end.
+    static task<void> terminate(std::shared_ptr<child> self, std::chrono::nanoseconds grace);
+    /// Waits for the end; also of one whose start has not completed.
+    static task<result<void>> wait_end(std::shared_ptr<child> self);
     /// errc::not_started before; nothing happens after the end.
     result<void> signal(int number);
+    /// The process object is gone: kill_on_drop.
+    void drop() noexcept;
+    /// Its loop ends: nobody watches it until somebody joins it on another.
+    void leave_loop() noexcept;
     result<void> close();
 
  private:
@@ -59,6 +66,7 @@ class child : public std::enable_shared_from_this<child> {
     result<exit_status> conclude(const result<system::end_of_process>& reaped,
                                  const std::optional<exit_status>& reported) const;
     void forget_process() noexcept;
+    result<void> watch_exit(loop& home);
 
     std::string name_;
     std::string path_;
@@ -66,12 +74,14 @@ class child : public std::enable_shared_from_this<child> {
     std::unique_ptr<start_request> request_;
     state state_ = state::initial;
     bool is_coroutine_;
+    bool dropped_ = false;
 
     int pid_ = 0;
+    int parent_pid_ = 0;  // a plain fork of the parent has a copy of this object, and no children
     loop* home_ = nullptr;
     unique_fd pidfd_;
     std::unique_ptr<fd_watch> exit_watch_;
-    std::unique_ptr<message_socket> control_;
+    std::shared_ptr<message_socket> control_;  // also held by whoever sends on it
     std::shared_ptr<lifeline> lifeline_;
     std::optional<result<exit_status>> end_;
     wait_list ended_;

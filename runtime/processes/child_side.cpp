@@ -1,7 +1,10 @@
 #include "processes/child_side.hpp"
 
+#include <coproc/detail/awaited.hpp>
 #include <coproc/log.hpp>
 #include <coproc/this_process.hpp>
+
+#include "words/system.hpp"
 
 #include <cxxabi.h>
 #include <poll.h>
@@ -44,8 +47,7 @@ void child_side::note(std::string type, std::string message, bool expected) {
     if (!expected) {
         const std::string line =
             "Process " + current_process().name() + ": " + type + ": " + message + "\n";
-        // One write, so that other processes' lines stay whole. Nobody is told if it fails.
-        [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+        system::write_to_stderr(line);
     }
     last_.failed = true;
     last_.exception_type = cut(std::move(type));
@@ -62,7 +64,8 @@ void child_side::note_exception(const std::exception_ptr& thrown) {
     try {
         std::rethrow_exception(thrown);
     } catch (const std::exception& caught) {
-        note(demangled(abi::__cxa_current_exception_type()->name()), caught.what());
+        note(demangled(abi::__cxa_current_exception_type()->name()), caught.what(),
+             is_cancellation(thrown));
     } catch (...) {
         const std::type_info* type = abi::__cxa_current_exception_type();
         note(type != nullptr ? demangled(type->name()) : "exception", "");

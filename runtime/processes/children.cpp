@@ -4,6 +4,7 @@
 #include <coproc/scope.hpp>
 #include <coproc/shield.hpp>
 
+#include "engine/loop.hpp"
 #include "processes/child.hpp"
 
 #include <algorithm>
@@ -31,6 +32,8 @@ void children::remove(const child& ended) {
 }
 
 std::vector<process_info> children::active() {
+    // Those that no loop watches any more are looked at here, or they would stay zombies.
+    for (const auto& one : watched_by(nullptr)) (void)one->current();
     const std::lock_guard lock(mutex_);
     std::vector<process_info> infos;
     infos.reserve(all_.size());
@@ -38,12 +41,35 @@ std::vector<process_info> children::active() {
     return infos;
 }
 
-std::vector<std::shared_ptr<child>> children::of(const loop& home) {
+std::vector<std::shared_ptr<child>> children::watched_by(const loop* home) {
     const std::lock_guard lock(mutex_);
     std::vector<std::shared_ptr<child>> found;
     std::ranges::copy_if(all_, std::back_inserter(found),
-                         [&](const auto& one) { return one->home() == &home; });
+                         [&](const auto& one) { return one->home() == home; });
     return found;
+}
+
+std::vector<std::shared_ptr<child>> children::of(const loop& home) { return watched_by(&home); }
+
+namespace {
+
+/// The loop's end of the family.
+class followed_loop final : public resident {
+ public:
+    explicit followed_loop(loop& home) noexcept : home_(&home) {}
+    ~followed_loop() override { children::instance().leave(*home_); }
+    task<void> end() override { return stop_children(std::chrono::seconds(5)); }
+
+ private:
+    loop* home_;
+};
+
+}  // namespace
+
+void children::follow(loop& home) { home.resident_of<followed_loop>(); }
+
+void children::leave(const loop& home) {
+    for (const auto& one : of(home)) one->leave_loop();
 }
 
 namespace {
@@ -52,9 +78,10 @@ constexpr std::chrono::seconds daemon_grace{2};
 
 // How it ended is the business of those who join it.
 task<void> stop_one(std::shared_ptr<child> one, std::chrono::nanoseconds grace) {
-    (void)co_await child::stop(std::move(one), grace);
+    const auto ended = co_await child::stop(one, grace);
+    if (!ended && ended.error() == errc::not_started) co_await child::terminate(one, grace);
 }
-task<void> join_one(std::shared_ptr<child> one) { (void)co_await child::join(std::move(one)); }
+task<void> join_one(std::shared_ptr<child> one) { (void)co_await child::wait_end(std::move(one)); }
 
 using family = std::vector<std::shared_ptr<child>>;
 
@@ -71,7 +98,7 @@ task<result<void>> end_all(const family& all) {
         for (const auto& one : all) {
             if (!one->is_daemon()) continue;
             log(log_level::info, "calling terminate() for daemon " + one->name());
-            ending.spawn(stop_one, one, std::chrono::nanoseconds(daemon_grace));
+            ending.spawn(child::terminate, one, std::chrono::nanoseconds(daemon_grace));
         }
         for (const auto& one : all) {
             log(log_level::info, "calling join() for process " + one->name());

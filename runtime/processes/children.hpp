@@ -25,7 +25,14 @@ class children {
     /// Those whose end `home` waits for.
     std::vector<std::shared_ptr<child>> of(const loop& home);
 
+    /// When `home` ends, its children have no loop any more; when it is shut down, they are
+    /// stopped.
+    void follow(loop& home);
+    void leave(const loop& home);
+
  private:
+    std::vector<std::shared_ptr<child>> watched_by(const loop* home);
+
     std::mutex mutex_;
     std::vector<std::shared_ptr<child>> all_;
 };

@@ -74,8 +74,18 @@ long close_the_rest(const plan& work) {
     return 0;
 }
 
+/// Where the parent has closed one of them, or has something private there (close-on-exec), the
+/// child gets /dev/null: it shall not read and write what is not meant for it.
 long keep_standard_fds(const plan&) {
-    for (int fd = 0; fd <= 2; ++fd) ::fcntl(fd, F_SETFD, 0);
+    for (int fd = 0; fd <= 2; ++fd) {
+        const int flags = ::fcntl(fd, F_GETFD);
+        if (flags >= 0 && (flags & FD_CLOEXEC) == 0) continue;
+        const int null = ::open("/dev/null", O_RDWR);
+        if (null < 0) return -1;
+        if (null == fd) continue;
+        if (::dup2(null, fd) < 0) return -1;
+        ::close(null);
+    }
     return 0;
 }
 
@@ -174,9 +184,7 @@ result<launched> launch(const std::vector<std::string>& arguments, int control) 
     COPROC_TRY(auto child, clone_child(work));
     if (work.failure == 0) return child;
     // It is already ending: this wait is short, and nobody shall find a zombie.
-    ::siginfo_t info{};
-    while (::waitid(P_PIDFD, static_cast<::id_t>(child.pidfd.get()), &info, WEXITED) < 0 &&
-           errno == EINTR) {}
+    system::wait_for_end(child.pidfd.get());
     return error(std::error_code(work.failure, std::system_category()), work.failed_call);
 }
 

@@ -15,6 +15,11 @@ class lifeline {
     /// Thread-safe.
     static result<std::shared_ptr<lifeline>> hold();
 
+    lifeline() = default;
+    lifeline(const lifeline&) = delete;
+    lifeline& operator=(const lifeline&) = delete;
+    ~lifeline();
+
     /// For the child.
     int read_end() const noexcept { return read_end_.get(); }
 

@@ -22,7 +22,7 @@ process& process::operator=(process&& other) noexcept {
 }
 
 process::~process() {
-    if (child_ && child_->kill_on_drop()) (void)child_->signal(SIGKILL);
+    if (child_) child_->drop();
 }
 
 task<result<void>> process::start() { return child::start(child_); }

@@ -1,11 +1,13 @@
 #include <coproc/run.hpp>
 
+#include <coproc/detail/awaited.hpp>
 #include <coproc/log.hpp>
 #include <coproc/runtime.hpp>
 
 #include "engine/loop.hpp"
 #include "processes/children.hpp"
 #include "waits/signals.hpp"
+#include "words/system.hpp"
 
 #include <unistd.h>
 
@@ -43,10 +45,7 @@ task<void> obey_signals(signal_watch& signals, life& mine) {
     }
 }
 
-void print(const std::string& what) {
-    const std::string line = what + "\n";
-    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
-}
+void print(const std::string& what) { system::write_to_stderr(what + "\n"); }
 
 result<int> wait_for_app(const result<int>& code) {
     if (!code && code.error() != errc::canceled) print("coproc::run: " + code.error().message());
@@ -56,27 +55,30 @@ result<int> wait_for_app(const result<int>& code) {
 task<int> whole_life(task<result<int>> app, signal_watch& signals, life& mine) {
     const runtime_ref home = co_await current_runtime();
     mine.app = home.spawn(std::move(app));
-    const auto listener = home.spawn(obey_signals(signals, mine));
+    auto listener = home.spawn_service(obey_signals(signals, mine));
     result<int> code = errc::canceled;
     try {
         code = wait_for_app(co_await mine.app);
     } catch (const std::exception& thrown) {
-        print(std::string("coproc::run: ") + thrown.what());
+        const bool canceled = is_cancellation(std::current_exception());
+        if (!canceled) print(std::string("coproc::run: ") + thrown.what());
     } catch (...) {
         print("coproc::run: an exception that is no std::exception");
     }
     log(log_level::info, "process shutting down");
     const bool orderly = code && mine.signal == 0;
-    mine.end = home.spawn(orderly ? end_children(grace) : stop_children(grace));
+    mine.end = home.spawn_service(orderly ? end_children(grace) : stop_children(grace));
     (co_await mine.end).value();
     (co_await home.shutdown()).value();
+    listener.cancel();
+    (void)co_await listener;
     co_return code ? code.value() : 1;
 }
 
 result<int> run_with_signals(task<result<int>> app, life& mine) {
     COPROC_TRY(auto home, runtime::create());
     COPROC_TRY(const auto signals, signal_watch::create(home.home(), {SIGINT, SIGTERM}));
-    return home.run(whole_life(std::move(app), *signals, mine));
+    return home.run_service(whole_life(std::move(app), *signals, mine));
 }
 
 }  // namespace

@@ -32,13 +32,17 @@ result<void> event::clear() const {
 
 bool event::is_set() const noexcept { return system::is_readable(fd_->get()); }
 
-task<result<void>> event::wait() const {
-    const std::shared_ptr<const detail::unique_fd> fd = fd_;
-    const detail::cancel_scope& scope = co_await detail::current_scope();
-    if (scope.is_canceled()) co_return errc::canceled;
+namespace {
+
+task<result<void>> wait_until_set(std::shared_ptr<const detail::unique_fd> fd) {
+    COPROC_CO_TRY(co_await detail::cancellation_point());
     if (system::is_readable(fd->get())) co_return success();
     co_return co_await wait_readable(fd->get());
 }
+
+}  // namespace
+
+task<result<void>> event::wait() const { return wait_until_set(fd_); }
 
 void codec<event>::encode(encoder& into, const event& from) { into.attach(from.fd_->get()); }
 

@@ -16,7 +16,7 @@ struct fd_watch::poll : list_hook<fd_watch::poll> {
 
 /// The polls of a loop: one that ends detaches the watches that outlive it.
 struct fd_watch::polls : resident {
-    polls() = default;
+    explicit polls(loop&) {}
     ~polls() override {
         while (!list.empty()) list.front().watch->detach();
     }

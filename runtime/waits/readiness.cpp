@@ -3,7 +3,7 @@
 #include "engine/loop.hpp"
 #include "waits/fd_watch.hpp"
 
-#include <unordered_map>
+#include <map>
 
 namespace coproc {
 
@@ -21,6 +21,8 @@ struct shared_watch {
 /// close the fd afterwards.
 class raw_watches final : public detail::resident {
  public:
+    explicit raw_watches(detail::loop&) {}
+
     class lease {
      public:
         lease(raw_watches& from, int fd)
@@ -36,12 +38,12 @@ class raw_watches final : public detail::resident {
 
      private:
         raw_watches* from_;
-        std::unordered_map<int, shared_watch>::iterator place_;
+        std::map<int, shared_watch>::iterator place_;
     };
 
  private:
     friend class lease;
-    std::unordered_map<int, shared_watch> watches_;
+    std::map<int, shared_watch> watches_;
 };
 
 task<result<void>> wait_for(int fd, detail::side which) {

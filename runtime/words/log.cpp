@@ -1,14 +1,16 @@
 #include <coproc/log.hpp>
 
+#include "words/system.hpp"
+
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
-#include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 namespace coproc {
 
@@ -55,14 +57,27 @@ class destination final : public spdlog::sinks::base_sink<std::mutex> {
         std::string line;
         line.append("[").append(names[static_cast<std::size_t>(level)]).append("/").append(name_);
         line.append("] ").append(text).append("\n");
-        // One write, or another process's line could come between; a full terminal loses the line.
-        [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+        system::write_to_stderr(line);
     }
     void flush_() override {}
 
     std::string name_ = "MainProcess";
     log_sink sink_;
     bool to_stderr_ = false;
+};
+
+/// A sink that logs would wait for the lock that it is called under: its lines are dropped.
+class nested_log_guard {
+ public:
+    nested_log_guard() noexcept : nested_(std::exchange(logging_here, true)) {}
+    nested_log_guard(const nested_log_guard&) = delete;
+    nested_log_guard& operator=(const nested_log_guard&) = delete;
+    ~nested_log_guard() { logging_here = nested_; }
+    bool is_nested() const noexcept { return nested_; }
+
+ private:
+    static constinit inline thread_local bool logging_here = false;
+    bool nested_;
 };
 
 struct logging {
@@ -91,6 +106,8 @@ void log_to(log_sink sink, log_level level) {
 
 void log(log_level level, std::string_view text) {
     if (level == log_level::off) return;  // spdlog takes it for the most urgent one
+    const nested_log_guard guard;
+    if (guard.is_nested()) return;
     instance().logger.log(to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
 }
 

@@ -262,6 +262,12 @@ result<end_of_process> status_of_reaped(int pidfd) {
 
 }  // namespace
 
+void wait_for_end(int pidfd) noexcept {
+    ::siginfo_t info{};
+    while (::waitid(P_PIDFD, static_cast<::id_t>(pidfd), &info, WEXITED | __WALL) < 0 &&
+           errno == EINTR) {}
+}
+
 result<end_of_process> reap(int pidfd) {
     ::siginfo_t info{};
     ::rusage usage{};

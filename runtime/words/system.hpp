@@ -55,6 +55,10 @@ result<std::size_t> write(int fd, std::span<const std::byte> from);
 result<std::size_t> send(int socket, const ::msghdr& message);
 result<std::size_t> receive(int socket, ::msghdr& message);
 
+/// One write, so that another process's line cannot come between; never SIGPIPE. What a full or
+/// broken stderr does not take is lost.
+void write_to_stderr(const std::string& line) noexcept;
+
 /// The whole of a small file such as those in /proc.
 result<std::string> read_file(const char* path);
 
@@ -80,6 +84,9 @@ struct end_of_process {
     bool core_dumped;
     std::optional<::rusage> usage;  ///< not known when somebody else reaped the process
 };
+/// Blocks until the process has ended, and reaps it. For one that is known to be ending.
+void wait_for_end(int pidfd) noexcept;
+
 /// Reaps. errc::would_block while it runs; errc::status_lost when somebody else has reaped it and
 /// the kernel does not tell (Linux < 6.15).
 result<end_of_process> reap(int pidfd);

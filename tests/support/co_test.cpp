@@ -62,7 +62,7 @@ void run_and_check(task<void> body) {
         auto rt = runtime::create().value();
         thrown = run_body(rt, std::move(body));
         const detail::cancel_scope nobody(rt.home());
-        const bool task_left = rt.home().other_task(nobody) != nullptr;
+        const bool task_left = rt.home().task_to_end() != nullptr;
         if (!thrown) CHECK_FALSE(task_left);
         rt.run(rt.shutdown()).value();
     }

@@ -61,8 +61,11 @@ class [[nodiscard]] operation : public pending {
     bool begin(promise_base& waiter) {
         assert(waiter_ == nullptr && !suspended_);
         if (waiter.scope().is_canceled()) {
+            // By way of the loop, so that a coroutine which goes on and on after it was canceled
+            // starves nobody: least of all the signal that is to end it.
             outcome_ = errc::canceled;
-            return false;
+            post_back(waiter.home(), waiter);
+            return true;
         }
         waiter_ = &waiter;
         if (result<void> started = static_cast<Self&>(*this).start(waiter.home()); !started) {

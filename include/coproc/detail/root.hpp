@@ -23,8 +23,16 @@ class posted {
 
 class root : public list_hook<root> {
  public:
-    explicit root(loop& home) noexcept : scope_(home) {}
+    /// Whether shutdown() cancels it and waits for its end: services end by themselves when the
+    /// tasks have.
+    enum class kind { task, service };
+
+    explicit root(loop& home, kind which = kind::task) noexcept : scope_(home), kind_(which) {}
     virtual ~root() = default;
+
+    bool ends_in_shutdown() const noexcept { return kind_ == kind::task && !shutting_down_; }
+    /// It waits for the others, so none of them must wait for it.
+    void begins_shutdown() noexcept { shutting_down_ = true; }
 
     cancel_scope& scope() noexcept { return scope_; }
     wait_list& ended() noexcept { return ended_; }
@@ -37,6 +45,8 @@ class root : public list_hook<root> {
  private:
     cancel_scope scope_;
     wait_list ended_;
+    kind kind_;
+    bool shutting_down_ = false;
 };
 
 /// The root of a task<T>. Kept alive by the running coroutine and by the handle.
@@ -51,8 +61,8 @@ class root_of final : public root {
         if constexpr (!std::is_void_v<T>) return std::move(*value_);
     }
 
-    static std::shared_ptr<root_of> start(loop& home, task<T> body) {
-        auto made = std::make_shared<root_of>(home);
+    static std::shared_ptr<root_of> start(loop& home, task<T> body, kind which = kind::task) {
+        auto made = std::make_shared<root_of>(home, which);
         made->enter();
         drive(std::move(body), made).start_in(made->scope());
         return made;

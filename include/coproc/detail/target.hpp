@@ -268,8 +268,12 @@ result<record_place> place_of(const target_record& record);
 result<const target_record*> record_at(const record_place& place);
 
 template <class Target>
+inline constexpr bool is_target =
+    is_function_pointer<Target> || std::is_empty_v<Target> || transferable<Target>;
+
+template <class Target>
 constexpr void check_target() {
-    static_assert(is_function_pointer<Target> || std::is_empty_v<Target> || transferable<Target>,
+    static_assert(is_target<Target>,
                   "a target is a function, a class without state or an aggregate with operator(); "
                   "a capturing lambda cannot travel: give what it captures as arguments");
 }
