@@ -384,6 +384,7 @@ TEST_CASE("runtime: a host's callback may spawn, wake and cancel", "[runtime]") 
     c.waiting = rt.spawn(
         [](wait_list& list) -> task<result<void>> { co_return co_await list.wait(); }(c.woken));
     c.canceled = rt.spawn(for_ever());
+    uv_run(h.loop(), UV_RUN_NOWAIT);  // both wait
     uv_timer_t timer;
     uv_timer_init(h.loop(), &timer);
     timer.data = &c;

@@ -13,8 +13,8 @@ using coproc::task;
 
 namespace {
 
-task<void> note_after(std::chrono::milliseconds delay, std::string& order, char name) {
-    (co_await coproc::sleep_for(delay)).value();
+task<void> note_at(coproc::clock::time_point when, std::string& order, char name) {
+    (co_await coproc::sleep_until(when)).value();
     order += name;
 }
 
@@ -49,8 +49,9 @@ CO_TEST_CASE("sleep: until a time that is past does not wait", "[sleep]") {
 
 CO_TEST_CASE("sleep: sleepers wake in the order of their times", "[sleep]") {
     std::string order;
-    co_await coproc::when_all(note_after(30ms, order, 'c'), note_after(1ms, order, 'a'),
-                              note_after(15ms, order, 'b'));
+    const auto soon = coproc::clock::now() + 50ms;
+    co_await coproc::when_all(note_at(soon + 2ms, order, 'c'), note_at(soon, order, 'a'),
+                              note_at(soon + 1ms, order, 'b'));
     CHECK(order == "abc");
 }
 
