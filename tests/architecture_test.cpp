@@ -40,7 +40,9 @@ const std::vector<rule> rules{
     {"failures are results: value() throws, nothing else does",
      {"throw"},
      {"runtime/words/error.cpp"}},
-    {"a library does not print", {"std::cerr", "std::cout"}, {}},
+    {"a library does not print (a child that leaves quickly flushes)",
+     {"std::cerr", "std::cout"},
+     {"runtime/processes/bootstrap.cpp"}},
     {"no dead code", {"#if 0"}, {}},
 };
 

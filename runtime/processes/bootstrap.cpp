@@ -1,7 +1,6 @@
 #include "processes/bootstrap.hpp"
 
 #include <coproc/log.hpp>
-#include <coproc/run.hpp>
 #include <coproc/runtime.hpp>
 
 #include "processes/child_side.hpp"
@@ -210,22 +209,4 @@ void leave_quickly(int code) {
     ::_exit(code);
 }
 
-void leave_if_child() {
-    const auto child = bootstrap();
-    if (!child) return;
-    if (child->quick_exit) leave_quickly(child->code);
-    std::exit(child->code);
-}
-
 }  // namespace coproc::detail
-
-namespace coproc {
-
-std::optional<int> run_if_child() {
-    const auto child = detail::bootstrap();
-    if (!child) return std::nullopt;
-    if (child->quick_exit) detail::leave_quickly(child->code);
-    return child->code;
-}
-
-}  // namespace coproc

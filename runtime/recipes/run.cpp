@@ -5,6 +5,7 @@
 #include <coproc/runtime.hpp>
 
 #include "engine/loop.hpp"
+#include "processes/bootstrap.hpp"
 #include "processes/children.hpp"
 #include "waits/signals.hpp"
 #include "words/system.hpp"
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 
 namespace coproc::detail {
 
@@ -83,6 +85,13 @@ result<int> run_with_signals(task<result<int>> app, life& mine) {
 
 }  // namespace
 
+void leave_if_child() {
+    const auto child = bootstrap();
+    if (!child) return;
+    if (child->quick_exit) leave_quickly(child->code);
+    std::exit(child->code);
+}
+
 int run_app(task<result<int>> app) {
     life mine;
     const result<int> code = run_with_signals(std::move(app), mine);
@@ -96,3 +105,14 @@ int run_app(task<result<int>> app) {
 }
 
 }  // namespace coproc::detail
+
+namespace coproc {
+
+std::optional<int> run_if_child() {
+    const auto child = detail::bootstrap();
+    if (!child) return std::nullopt;
+    if (child->quick_exit) detail::leave_quickly(child->code);
+    return child->code;
+}
+
+}  // namespace coproc
