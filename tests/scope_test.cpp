@@ -226,7 +226,7 @@ CO_TEST_CASE("scope: after cancel() another failure still is one", "[scope]") {
     CHECK(done.error() == errc::closed);
 }
 
-CO_TEST_CASE("scope: a child may cancel the scope; the body's own result stands", "[scope]") {
+CO_TEST_CASE("scope: a child may cancel the scope, and the body's own result stands", "[scope]") {
     const auto patient = co_await coproc::with_scope([&](scope& s) -> task<result<int>> {
         s.spawn([&s]() -> task<void> {
             s.cancel();
