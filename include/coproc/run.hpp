@@ -13,7 +13,6 @@
 #include <coproc/detail/target.hpp>
 #include <coproc/task.hpp>
 
-#include <functional>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -48,8 +47,8 @@ int run(Function function, Args&&... args) {
             detail::is_exit_value<typename returned::value_type>,
             "the task given to run() returns void, an int (the exit code) or a result of these");
         detail::leave_if_child();
-        return detail::run_app(
-            detail::to_exit_task(std::invoke(function, std::forward<Args>(args)...)));
+        // Called here, so that what the arguments are converted to lives until the task has ended.
+        return detail::run_app(detail::to_exit_task(function(std::forward<Args>(args)...)));
     }
 }
 

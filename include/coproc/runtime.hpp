@@ -22,7 +22,7 @@ namespace coproc {
 
 /// A task that has been spawned. Dropping the handle leaves the task running.
 template <class T>
-class [[nodiscard]] spawned {
+class spawned {
  public:
     spawned() = default;
 
