@@ -24,6 +24,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -221,8 +222,9 @@ coproc::task<coproc::result<void>> count_all(project& work, int jobs) {
 bool print(const project& work) {
     using line = std::pair<std::string, counts>;
     std::vector<line> lines(work.by_extension().begin(), work.by_extension().end());
-    std::ranges::stable_sort(lines, std::ranges::greater(),
-                             [](const line& one) { return one.second.bytes; });
+    std::ranges::sort(lines, [](const line& a, const line& b) {
+        return std::tie(b.second.bytes, a.first) < std::tie(a.second.bytes, b.first);
+    });
     lines.emplace_back("total", work.total());
     const int width = static_cast<int>(std::to_string(work.total().bytes).size());
     for (const auto& [name, sum] : lines) {
