@@ -133,6 +133,7 @@ result<void> child::spawn(loop& home) {
     if (auto watching = watch_exit(home); !watching) {
         // Without the loop's help the end has to be waited for; it comes at once.
         (void)system::signal_process(pidfd_.get(), SIGKILL);
+        control_->close();  // if it could not be killed: it ends without a bootstrap
         system::wait_for_end(pidfd_.get());
         state_ = state::initial;
         pid_ = 0;
@@ -159,6 +160,7 @@ void child::leave_loop() noexcept {
 /// The child could not be told what to do: it ends, and the process is initial again.
 task<result<void>> child::undo_start(std::shared_ptr<child> self, error why) {
     (void)system::signal_process(self->pidfd_.get(), SIGKILL);
+    self->control_->close();  // if it could not be killed: it ends without the whole bootstrap
     (co_await shield(self->ended_.wait())).value();
     self->ended_.shut();
     self->end_.reset();

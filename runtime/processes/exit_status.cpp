@@ -20,7 +20,10 @@ void exit_status::set_exception(std::string type, std::string message, std::erro
 }
 
 std::string exit_status::to_string() const {
-    if (signal() != 0) return "signal " + detail::signal_name(signal());
+    if (signal() != 0) {
+        const std::string name = detail::signal_name(signal());
+        return name.starts_with("SIG") ? "signal " + name : name;
+    }
     return "exitcode " + std::to_string(code_);
 }
 

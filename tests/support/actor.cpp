@@ -1,0 +1,303 @@
+// A program of its own for what a test cannot do to itself: it does what its first argument says.
+// Its children are started with the same arguments, and leave in run() or run_if_child().
+
+#include <coproc/coproc.hpp>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using namespace std::chrono_literals;
+using coproc::process;
+using coproc::result;
+using coproc::task;
+
+namespace {
+
+std::vector<std::string> arguments;
+
+/// One write, and a line of its own, whoever else writes to the same pipe.
+void say(const std::string& text) {
+    const std::string line = text + "\n";
+    [[maybe_unused]] const ssize_t written = ::write(STDOUT_FILENO, line.data(), line.size());
+}
+void say(const std::string& name, int number) { say(name + " " + std::to_string(number)); }
+
+task<result<void>> for_ever() { co_return co_await coproc::sleep_for(24h); }
+
+// -- targets
+
+void busy(coproc::event ready) {
+    ready.set().value();
+    for (std::atomic<unsigned long> turns = 0;;) ++turns;
+}
+void deaf(coproc::event ready) {
+    ::signal(SIGTERM, SIG_IGN);
+    ready.set().value();
+    for (;;) ::pause();
+}
+task<int> polite(coproc::event ready) {
+    ready.set().value();
+    const auto waited = co_await for_ever();
+    say(waited ? "child woke up" : "child was canceled");
+    co_return 0;
+}
+
+/// A started process whose target has begun.
+template <class Target>
+task<process> begun(coproc::process_options options, Target target) {
+    const auto ready = coproc::event::create().value();
+    process made(options, target, ready);
+    const result<void> started = co_await made.start();
+    started.value();
+    const result<void> up = co_await ready.wait();
+    up.value();
+    co_return made;
+}
+
+// -- what run() makes of its task
+
+task<int> give_code() { co_return std::stoi(arguments.at(2)); }
+task<void> give_nothing() { co_return; }
+task<result<int>> give_failure() {
+    co_return coproc::error(coproc::errc::truncated, "reading the book");
+}
+task<int> give_exception() {
+    (co_await coproc::yield()).value();
+    throw std::runtime_error("out of paper");
+}
+task<int> give_strange_exception() {
+    (co_await coproc::yield()).value();
+    throw 3;
+}
+
+task<result<int>> wait_for_signal() {
+    say("ready", ::getpid());
+    const auto waited = co_await for_ever();
+    say(waited ? "woke up" : "app was " + waited.error().message());
+    COPROC_CO_TRY(waited);
+    co_return 0;
+}
+
+task<result<int>> wait_with_children() {
+    const process daemon = co_await begun({.name = "daemon", .daemon = true}, busy);
+    const process child = co_await begun({.name = "child"}, polite);
+    say("daemon", daemon.pid());
+    say("child", child.pid());
+    co_return co_await wait_for_signal();
+}
+
+/// A child that does not end on SIGTERM, so that the first signal is not the end.
+task<result<int>> wait_with_deaf_child() {
+    const process child = co_await begun({.name = "child"}, deaf);
+    say("child", child.pid());
+    co_return co_await wait_for_signal();
+}
+
+task<int> ignore_cancellation() {
+    say("ready", ::getpid());
+    const auto waited = co_await for_ever();
+    co_return waited ? 0 : 5;
+}
+
+task<result<int>> fail_with_children() {
+    const process child = co_await begun({.name = "child"}, polite);
+    const process daemon = co_await begun({.name = "daemon", .daemon = true}, busy);
+    say("child", child.pid());
+    say("daemon", daemon.pid());
+    co_return coproc::errc::closed;
+}
+
+task<void> leave_daemon() {
+    const process daemon = co_await begun({.name = "daemon", .daemon = true}, busy);
+    say("daemon", daemon.pid());
+}
+task<void> leave_deaf_daemon() {
+    const process daemon = co_await begun({.name = "daemon", .daemon = true}, deaf);
+    say("daemon", daemon.pid());
+}
+
+void end_last(coproc::event end) {
+    auto rt = coproc::runtime::create().value();
+    rt.run(end.wait()).value();
+    say("child ended");
+}
+task<void> set_later(coproc::event end) {
+    (co_await coproc::sleep_for(50ms)).value();
+    say("parent is about to let the child go");
+    end.set().value();
+}
+/// Leaves one child that ends only when another one, started after it, has told it to.
+task<void> leave_child() {
+    const auto end = coproc::event::create().value();
+    process first(end_last, end);
+    process second(set_later, end);
+    (co_await first.start()).value();
+    (co_await second.start()).value();
+    say("app has returned");
+}
+
+/// Leaves behind a start that takes many turns of the loop.
+void end_with(std::vector<std::byte>) { say("child ended"); }
+task<void> start_long(std::vector<std::byte> big) {
+    process child(end_with, std::move(big));
+    const auto started = co_await child.start();
+    say(started ? "started" : "start: " + started.error().message());
+}
+task<void> leave_start() {
+    const auto home = co_await coproc::current_runtime();
+    const auto starting = home.spawn(start_long(std::vector<std::byte>(20000000)));
+    (co_await coproc::yield()).value();
+    (co_await coproc::yield()).value();
+    say("app has returned");
+}
+
+void good_job() {}
+task<void> log_a_life() {
+    coproc::log_to_stderr(coproc::log_level::debug);
+    process child({.name = "process 0"}, good_job);
+    (co_await child.start()).value();
+    (co_await child.join()).value();
+    const process daemon = co_await begun({.name = "process 1", .daemon = true}, busy);
+}
+
+void say_arguments() {
+    std::string all = "child's arguments";
+    for (const std::string& one : arguments) all += " <" + one + ">";
+    say(all);
+}
+task<void> start_sayer() {
+    process child(say_arguments);
+    (co_await child.start()).value();
+    (co_await child.join()).value();
+}
+
+template <class App>
+std::function<int()> running(App app) {
+    return [app] { return coproc::run(app); };
+}
+
+// -- programs with a main of their own
+
+/// Started without run_if_child, it must not start itself again and again.
+int unbootstrapped() {
+    auto rt = coproc::runtime::create().value();
+    return rt.run([]() -> task<int> {
+        process child(good_job);
+        const auto started = co_await child.start();
+        say(started ? "started" : "start: " + started.error().message());
+        say(child.to_string());
+        co_return started ? 1 : 0;
+    }());
+}
+
+/// What a child has at fds 0 to 2, and that it is still held by its lifeline.
+std::vector<std::string> low_fds() {
+    std::vector<std::string> links;
+    for (int fd = 0; fd <= 2; ++fd) {
+        std::error_code none;
+        links.push_back(
+            std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), none).string());
+    }
+    return links;
+}
+task<int> tell_low_fds(coproc::connection to) {
+    (co_await to.send(low_fds())).value();
+    const auto end = co_await to.recv<int>();
+    co_return end ? 1 : 0;
+}
+task<int> start_without_fds(int output) {
+    const auto report = [output](const std::string& text) {
+        const std::string line = text + "\n";
+        [[maybe_unused]] const ssize_t written = ::write(output, line.data(), line.size());
+    };
+    auto [ours, theirs] = coproc::pipe().value();
+    process child(tell_low_fds, std::move(theirs));
+    const auto started = co_await child.start();
+    if (!started) {
+        report("start: " + started.error().message());
+        co_return 1;
+    }
+    const auto links = co_await ours.recv<std::vector<std::string>>();
+    if (!links) report("child: " + links.error().message());
+    if (links) {
+        for (const std::string& link : links.value()) report("fd of the child: " + link);
+    }
+    ours.close();
+    const auto status = (co_await child.join()).value();
+    report("ended: " + status.to_string());
+    co_return status.code();
+}
+/// The host closes its first fds, as a daemon does, after it has made its loop.
+int closed_fds() {
+    if (auto code = coproc::run_if_child()) return *code;
+    const int output = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 100);
+    const int at_three = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    auto rt = coproc::runtime::create().value();
+    for (int fd = 0; fd <= 2; ++fd) ::close(fd);
+    ::close(at_three);
+    const int code = rt.run(start_without_fds(output));
+    ::_exit(code);  // whose fds are gone has nothing to flush
+}
+
+/// The file of the running program is deleted before the first start.
+int deleted() {
+    if (auto code = coproc::run_if_child()) return *code;
+    std::filesystem::remove(std::filesystem::read_symlink("/proc/self/exe"));
+    auto rt = coproc::runtime::create().value();
+    return rt.run([]() -> task<int> {
+        process child([] { return 7; });
+        (co_await child.start()).value();
+        const auto status = co_await child.join();
+        co_return status.value().code();
+    }());
+}
+
+int tell_marker() {
+    if (auto code = coproc::run_if_child()) return *code;
+    const char* marker = std::getenv("COPROC_BOOTSTRAP");
+    say(std::string("marker: ") + (marker == nullptr ? "none" : marker));
+    return 0;
+}
+
+const std::map<std::string, std::function<int()>> verbs{
+    {"code", running(give_code)},
+    {"nothing", running(give_nothing)},
+    {"failure", running(give_failure)},
+    {"exception", running(give_exception)},
+    {"strange_exception", running(give_strange_exception)},
+    {"wait_for_signal", running(wait_for_signal)},
+    {"wait_with_children", running(wait_with_children)},
+    {"wait_with_deaf_child", running(wait_with_deaf_child)},
+    {"ignore_cancellation", running(ignore_cancellation)},
+    {"fail_with_children", running(fail_with_children)},
+    {"leave_daemon", running(leave_daemon)},
+    {"leave_deaf_daemon", running(leave_deaf_daemon)},
+    {"leave_child", running(leave_child)},
+    {"leave_start", running(leave_start)},
+    {"log", running(log_a_life)},
+    {"arguments", running(start_sayer)},
+    {"unbootstrapped", unbootstrapped},
+    {"closed_fds", closed_fds},
+    {"deleted", deleted},
+    {"tell_marker", tell_marker},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    arguments.assign(argv, argv + argc);
+    const auto verb = verbs.find(argc > 1 ? arguments[1] : "");
+    return verb == verbs.end() ? 64 : verb->second();
+}
