@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <filesystem>
 #include <string>
@@ -115,33 +116,45 @@ TEST_CASE("run: a second signal ends it at once, and the children with it", "[pr
     CHECK_FALSE(is_running(child));
 }
 
-TEST_CASE("run: a terminal's Ctrl-C is the parent's business", "[process][run]") {
+namespace {
+
+/// What the actor says on a terminal where Ctrl-C is typed as soon as it is ready; and its status.
+outcome interrupted_at_terminal(const char* verb) {
     int terminal = -1;
     const ::pid_t pid = ::forkpty(&terminal, nullptr, nullptr, nullptr);
     if (pid == 0) {
-        ::execl(COPROC_ACTOR, COPROC_ACTOR, "wait_with_children", nullptr);
+        ::execl(COPROC_ACTOR, COPROC_ACTOR, verb, nullptr);
         ::_exit(127);
     }
     REQUIRE(pid > 0);
-    std::string output;
-    const auto read_until = [&](const std::string& text) {
-        char piece[4096];
-        while (output.find(text) == std::string::npos) {
-            const ssize_t count = ::read(terminal, piece, sizeof piece);
-            if (count <= 0) return;
-            output.append(piece, static_cast<std::size_t>(count));
-        }
-    };
-    read_until("ready ");
-    CHECK(::write(terminal, "\x03", 1) == 1);
-    read_until("never said");
-    int status = 0;
-    ::waitpid(pid, &status, 0);
+    outcome end{};
+    std::array<char, 4096> piece;
+    bool typed = false;
+    for (ssize_t count = 0; (count = ::read(terminal, piece.data(), piece.size())) > 0;) {
+        end.output.append(piece.data(), static_cast<std::size_t>(count));
+        if (!typed && end.says("ready ")) typed = ::write(terminal, "\x03", 1) == 1;
+    }
+    ::waitpid(pid, &end.status, 0);
     ::close(terminal);
-    CHECK(WIFSIGNALED(status));
-    CHECK(WTERMSIG(status) == SIGINT);
-    CHECK(output.find("child was canceled") != std::string::npos);  // asked, not struck
-    CHECK(output.find("app was canceled") != std::string::npos);
+    return end;
+}
+
+}  // namespace
+
+TEST_CASE("run: a terminal's Ctrl-C is the parent's business", "[process][run]") {
+    const auto end = interrupted_at_terminal("wait_with_children");
+    CHECK(end.killed_by(SIGINT));
+    CHECK(end.says("child was canceled"));  // asked, not struck
+    CHECK(end.says("app was canceled"));
+}
+
+TEST_CASE("run: a terminal's Ctrl-C does not strike a child that is still being started",
+          "[process][run]") {
+    const auto end = interrupted_at_terminal("wait_for_signal_in_a_start");
+    INFO(end.output);
+    CHECK(end.killed_by(SIGINT));
+    CHECK(end.says("app was canceled"));
+    CHECK(end.says("child: exitcode 20"));
 }
 
 // -- children at the end

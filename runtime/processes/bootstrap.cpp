@@ -75,6 +75,11 @@ void drop_terminal_interrupts() {
     action.sa_sigaction = &on_interrupt;
     action.sa_flags = SA_SIGINFO | SA_RESTART;
     ::sigaction(SIGINT, &action, nullptr);
+    // Blocked since the launch.
+    ::sigset_t interrupt;
+    ::sigemptyset(&interrupt);
+    ::sigaddset(&interrupt, SIGINT);
+    ::pthread_sigmask(SIG_UNBLOCK, &interrupt, nullptr);
 }
 
 /// Runs when the child calls exit(), or main() returns: after everything that is registered later.
@@ -157,6 +162,7 @@ result<int> call_target(const record_place& place, decoder& arguments) {
 }
 
 child_code be_child(child_side& side) {
+    drop_terminal_interrupts();
     const auto header = side.wait_bootstrap();
     if (!header) {
         // Mostly the parent is gone, or has changed its mind, and there is nobody to tell.
@@ -166,7 +172,6 @@ child_code be_child(child_side& side) {
     decoder message(side.control().body(header.value()), side.control().take_fds(header.value()));
     const auto bootstrap = receive_bootstrap(side, message);
     ::prctl(PR_SET_NAME, program_invocation_short_name);
-    drop_terminal_interrupts();
     this_child = &side;
     this_pid = ::getpid();
     ::on_exit(&on_exit_of_child, nullptr);

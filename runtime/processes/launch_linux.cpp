@@ -94,9 +94,12 @@ void reset_signals() {
     struct sigaction standard{};
     standard.sa_handler = SIG_DFL;
     for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
-    ::sigset_t none;
-    ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    // A terminal's Ctrl-C is for the parent: SIGINT waits until the child can tell where it is
+    // from.
+    ::sigset_t interrupt;
+    ::sigemptyset(&interrupt);
+    ::sigaddset(&interrupt, SIGINT);
+    ::sigprocmask(SIG_SETMASK, &interrupt, nullptr);
 }
 
 long execute(const plan& work) {

@@ -23,7 +23,7 @@ inline constexpr int control_fd_in_child = 3;
 inline constexpr const char* bootstrap_variable = "COPROC_BOOTSTRAP";
 
 /// Executes /proc/self/exe with `arguments`, this process's environment and bootstrap_variable. The
-/// child has fds 0 to 2 and `control`, no other, an empty signal mask and default dispositions.
+/// child has fds 0 to 2 and `control`, no other, SIGINT blocked and default dispositions.
 /// Blocks the calling thread until the kernel has executed the program, about a millisecond.
 /// Errors: whatever clone or execve refuses.
 result<launched> launch(const std::vector<std::string>& arguments, int control);

@@ -163,6 +163,32 @@ task<void> leave_start() {
     say("app has returned");
 }
 
+int count_megabytes(const std::vector<std::byte>& bytes) {
+    return static_cast<int>(bytes.size() / 1000000);
+}
+task<result<coproc::exit_status>> start_and_join(process& child) {
+    COPROC_CO_TRY(co_await child.start());
+    co_return co_await child.join();
+}
+/// The signal arrives while a child that has not read its bootstrap is stopped.
+task<int> wait_for_signal_in_a_start() {
+    process child(count_megabytes, std::vector<std::byte>(20000000));
+    const auto home = co_await coproc::current_runtime();
+    auto life = home.spawn(start_and_join(child));
+    while (child.pid() == 0) (co_await coproc::yield()).value();
+    ::kill(child.pid(), SIGSTOP);
+    say("ready", ::getpid());
+    const auto waited = co_await for_ever();
+    say("app was " + waited.error().message());
+    ::kill(child.pid(), SIGCONT);
+    const auto finish = [](coproc::spawned<result<coproc::exit_status>> started) -> task<void> {
+        const auto status = co_await started;
+        say("child: " + (status ? status.value().to_string() : status.error().message()));
+    };
+    co_await coproc::shield(finish(std::move(life)));
+    co_return 0;
+}
+
 void good_job() {}
 task<void> log_a_life() {
     coproc::log_to_stderr(coproc::log_level::debug);
@@ -280,6 +306,7 @@ const std::map<std::string, std::function<int()>> verbs{
     {"wait_for_signal", running(wait_for_signal)},
     {"wait_with_children", running(wait_with_children)},
     {"wait_with_deaf_child", running(wait_with_deaf_child)},
+    {"wait_for_signal_in_a_start", running(wait_for_signal_in_a_start)},
     {"ignore_cancellation", running(ignore_cancellation)},
     {"fail_with_children", running(fail_with_children)},
     {"leave_daemon", running(leave_daemon)},
