@@ -14,7 +14,9 @@ namespace coproc {
 struct process_usage {
     std::chrono::microseconds user_time{};
     std::chrono::microseconds system_time{};
-    std::uint64_t max_rss = 0;  ///< bytes; the largest resident set at any time
+    /// Bytes; the largest resident set at any time, but not less than the parent had at the start:
+    /// until its exec the kernel counts a child with its parent.
+    std::uint64_t max_rss = 0;
 };
 
 class exit_status {
