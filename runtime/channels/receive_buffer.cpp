@@ -11,11 +11,11 @@ result<std::span<std::byte>> receive_buffer::room(std::size_t wanted) {
         end_ = size();
         begin_ = 0;
     }
-    // What has come so far makes as much again believable.
-    const std::size_t believed = std::min(wanted, 2 * size() + usual);
-    const std::size_t needed = std::max(begin_ + believed, end_ + 1);
-    if (capacity_ < needed) {
-        COPROC_TRY(resize(std::max(needed, usual)));
+    const std::size_t missing = wanted - std::min(wanted, size());
+    if (capacity_ - end_ < std::clamp(missing, std::size_t{1}, usual / 2)) {
+        // What has come so far makes as much again believable.
+        const std::size_t believed = std::min(wanted, 2 * size() + usual);
+        COPROC_TRY(resize(std::max({begin_ + believed, end_ + 1, usual})));
     }
     return std::span(data_.get() + end_, capacity_ - end_);
 }
