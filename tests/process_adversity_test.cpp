@@ -553,7 +553,7 @@ CO_TEST_CASE(
 
 // -- many
 
-CO_TEST_CASE("process: 500 children that end at the same moment", "[process]") {
+CO_TEST_CASE("process: 500 children that end at the same moment", "[process][long]") {
     constexpr int count = 500;
     const auto go = coproc::event::create().value();
     std::vector<process> all;
