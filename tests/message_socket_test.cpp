@@ -146,7 +146,7 @@ CO_TEST_CASE("message socket: messages that come byte by byte arrive whole", "[s
     const unique_fd file = coproc::system::event_fd().value();
     const int number = file.get();
     const auto write_slowly = [&]() -> task<void> {
-        for (const std::size_t size : {0, 1, 300}) {
+        for (const std::size_t size : {0U, 1U, 300U}) {
             const bytes all = valid(size, 1);
             for (std::size_t i = 0; i < all.size(); ++i) {
                 const std::span<const int> fds(&number, i == 0 ? 1 : 0);
@@ -158,7 +158,7 @@ CO_TEST_CASE("message socket: messages that come byte by byte arrive whole", "[s
     };
     const auto rt = co_await coproc::current_runtime();
     const auto writing = rt.spawn(write_slowly());
-    for (const std::size_t size : {0, 1, 300}) {
+    for (const std::size_t size : {0U, 1U, 300U}) {
         const message_header header = (co_await pair.ours.wait_message()).value();
         CHECK(header.size == size);
         CHECK(pair.ours.body(header).size() == size);
