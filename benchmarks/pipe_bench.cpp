@@ -131,8 +131,9 @@ void measure(benchmark::State& state, std::uint64_t count, Exchange&& exchange) 
     bytes echo(message.size());
     for (auto turn : state) exchange(message, echo);
     if (echo != message) state.SkipWithError("the echo differs");
-    state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * count));
-    state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * count * message.size()));
+    const std::int64_t messages = state.iterations() * static_cast<std::int64_t>(count);
+    state.SetItemsProcessed(messages);
+    state.SetBytesProcessed(messages * state.range(0));
 }
 
 coproc::task<int> end_of(coproc::process& child) {

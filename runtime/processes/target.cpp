@@ -5,7 +5,7 @@ namespace coproc::detail {
 namespace {
 
 /// What is looked at may be anything in the program, also what a sanitizer has fenced off.
-[[gnu::no_sanitize("address")]] std::uint64_t magic_of(const target_record& perhaps) {
+__attribute__((no_sanitize("address"))) std::uint64_t magic_of(const target_record& perhaps) {
     return perhaps.magic;
 }
 
