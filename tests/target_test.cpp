@@ -132,7 +132,7 @@ TEST_CASE("target: only a record of the right type is a record", "[process]") {
     auto other_type = place_of_answer();
     other_type.type += 1;
     CHECK(record_at(other_type).error() == errc::unknown_target);
-    for (const std::uint64_t aside : {1, 4, 8, 16, 24}) {
+    for (const std::uint64_t aside : {1U, 4U, 8U, 16U, 24U}) {
         auto shifted = place_of_answer();
         shifted.place.offset += aside;
         CHECK(record_at(shifted).error() == errc::unknown_target);
