@@ -21,6 +21,7 @@ class event {
     static result<event> create();
 
     /// Wakes everybody who waits, and lets through who comes. Setting it twice is setting it once.
+    /// Cleared at once, before the waiters' loops have looked, it wakes nobody.
     result<void> set() const;
     /// Whoever comes from now on waits.
     result<void> clear() const;

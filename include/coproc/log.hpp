@@ -6,7 +6,8 @@
 //
 // Nothing is logged until a destination is given. Children inherit level and destination (a sink
 // of your own stays in its process: a child of it logs to nowhere). Every line is one write, so
-// that lines of several processes do not tear each other. All functions are thread-safe.
+// that lines of several processes do not tear each other (on a pipe, lines of up to 4096 bytes).
+// All functions are thread-safe.
 
 #include <functional>
 #include <string>

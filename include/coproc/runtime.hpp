@@ -150,7 +150,7 @@ class runtime : public runtime_ref {
     explicit runtime(std::unique_ptr<detail::loop> made) noexcept;
     void turn();
     template <class Root>
-    auto finish(std::shared_ptr<Root> root) {
+    auto finish(const std::shared_ptr<Root>& root) {
         while (!root->has_ended()) turn();
         return root->take();
     }

@@ -219,6 +219,7 @@ task<result<void>> connection::send_fd(int fd) {
 namespace {
 
 detail::connection_ref make_state(unique_fd socket, bool can_send, bool can_receive) {
+    // NOLINTNEXTLINE(modernize-make-shared): an aggregate that cannot be moved
     return detail::connection_ref(
         new state{detail::message_socket(std::move(socket)), can_send, can_receive});
 }

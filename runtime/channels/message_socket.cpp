@@ -239,6 +239,7 @@ void message_socket::drop(const message_header& header) noexcept {
 
 std::vector<int> message_socket::unread_fds() const {
     std::vector<int> fds;
+    fds.reserve(fds_.size());
     for (const unique_fd& fd : fds_) fds.push_back(fd.get());
     return fds;
 }

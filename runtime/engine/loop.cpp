@@ -200,6 +200,7 @@ root* loop::task_of(const cancel_scope& scope) noexcept {
 
 task<void> loop::end_residents() {
     std::vector<resident*> all;
+    all.reserve(residents_.size());
     for (const auto& [type, one] : residents_) all.push_back(one.get());
     for (resident* one : all) co_await one->end();
 }

@@ -40,7 +40,7 @@ using members_of = decltype(as_type_list(tie(std::declval<T&>())));
 template <class X>
 struct value_not_reference {
     operator const X&() const& = delete;
-    operator X() &&;
+    operator X() &&;  // NOLINT(google-explicit-constructor): a probe
 };
 template <class T, class X, std::size_t... Before, std::size_t... Behind>
 constexpr bool holds_const(std::index_sequence<Before...>, std::index_sequence<Behind...>) {

@@ -30,6 +30,7 @@ class cancel_scope : list_hook<cancel_scope> {
 
     enum class shielded { no, yes };
     /// Inside `parent`; a shielded scope is not canceled with it.
+    // NOLINTNEXTLINE(google-explicit-constructor): a child, not a copy
     explicit cancel_scope(cancel_scope& parent, shielded shield = shielded::no) noexcept;
 
     bool is_canceled() const noexcept { return canceled_; }

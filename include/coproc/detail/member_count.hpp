@@ -13,14 +13,14 @@ namespace coproc::detail {
 struct any_value {
     template <class U>
         requires(!std::is_const_v<U>)
-    operator U&&() const&& noexcept;
+    operator U&&() const&& noexcept;  // NOLINT(google-explicit-constructor): a probe
 };
 
 template <class T>
 struct any_base_of {
     template <class U>
         requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T>)
-    operator U() const noexcept;
+    operator U() const noexcept;  // NOLINT(google-explicit-constructor): a probe
 };
 template <class T>
 concept has_base = requires { T{any_base_of<T>{}}; } || requires { T{{}, any_base_of<T>{}}; };

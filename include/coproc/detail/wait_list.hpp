@@ -13,6 +13,7 @@ class wait_list {
     class wait_op : public operation<wait_op>, private list_hook<place> {
      public:
         explicit wait_op(wait_list& list) noexcept : list_(&list) {}
+        // NOLINTNEXTLINE(bugprone-use-after-move): only the base has been moved
         wait_op(wait_op&& other) noexcept : operation(std::move(other)), list_(other.list_) {}
 
      private:
