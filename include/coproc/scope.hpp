@@ -31,7 +31,7 @@ class scope {
     template <detail::awaitable Child>
         requires(!std::is_lvalue_reference_v<Child>)
     void spawn(Child&& child) {
-        children_.start(drop, std::identity(), std::move(child));
+        children_.start(drop, std::identity(), std::forward<Child>(child));
     }
 
     /// The same with the task that `callable(args…)` returns. The callable and its decayed

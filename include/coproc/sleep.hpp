@@ -48,6 +48,7 @@ class sleep_op : public detail::operation<sleep_op>, private detail::alarm {
  public:
     explicit sleep_op(clock::time_point until) noexcept : alarm(&on_time), until_(until) {}
     sleep_op(sleep_op&& other) noexcept
+        // NOLINTNEXTLINE(bugprone-use-after-move): only a base has been moved
         : operation(std::move(other)), alarm(&on_time), until_(other.until_) {}
 
  private:

@@ -18,7 +18,7 @@ namespace coproc::detail {
 
 result<message_header> child_side::wait_bootstrap() {
     for (;;) {
-        const auto header = control_.try_message();
+        auto header = control_.try_message();
         if (header && header.value().type != control::bootstrap_type) return errc::bad_message;
         if (header) bootstrap_ = header.value();
         if (header || header.error() != errc::would_block) return header;

@@ -41,9 +41,9 @@ struct report {
 
 /// The longest message of an exception that is carried back; the rest is cut off, so that a report
 /// always fits into the socket and the dying child never waits.
-inline constexpr std::size_t longest_text = 16 * 1024;
+inline constexpr std::size_t longest_text = std::size_t{16} * 1024;
 /// What the parent takes for a report at all.
-inline constexpr std::size_t longest_report = 64 * 1024;
+inline constexpr std::size_t longest_report = std::size_t{64} * 1024;
 
 /// Version and layout of everything that parent and child exchange.
 inline constexpr const char* build_identity = "coproc 0.1.0";

@@ -166,7 +166,7 @@ result<launched> clone_child(plan& work) {
         errno = refused;
         return system::last_error("clone");
     }
-    alignas(16) std::array<std::byte, 32 * 1024> stack;
+    alignas(16) std::array<std::byte, std::size_t{32} * 1024> stack;
     const int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
     int pidfd = -1;
     const all_signals_blocked quiet;

@@ -22,6 +22,7 @@ void process_identity::set(std::string name, bool daemon) {
 
 process_identity& identity() noexcept {
     // Never destroyed: it is asked until the very end of the process.
+    // NOLINTNEXTLINE(bugprone-unhandled-exception-at-new): nothing can be done without it
     static process_identity& instance = *new process_identity;
     return instance;
 }

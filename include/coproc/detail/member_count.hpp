@@ -9,19 +9,23 @@
 
 namespace coproc::detail {
 
+// NOLINTBEGIN(google-explicit-constructor): probes convert by themselves
+
 /// An initializer that becomes whatever a member wants, but does not bind to a reference member.
 struct any_value {
     template <class U>
         requires(!std::is_const_v<U>)
-    operator U&&() const&& noexcept;  // NOLINT(google-explicit-constructor): a probe
+    operator U&&() const&& noexcept;
 };
 
 template <class T>
 struct any_base_of {
     template <class U>
         requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T>)
-    operator U() const noexcept;  // NOLINT(google-explicit-constructor): a probe
+    operator U() const noexcept;
 };
+// NOLINTEND(google-explicit-constructor)
+
 template <class T>
 concept has_base = requires { T{any_base_of<T>{}}; } || requires { T{{}, any_base_of<T>{}}; };
 
