@@ -302,7 +302,7 @@ result<void> child::signal(int number) {
             break;
     }
     if (::getpid() != parent_pid_) return error(errc::not_supported, "a child of another process");
-    const auto sent = system::signal_process(pidfd_.get(), number);
+    auto sent = system::signal_process(pidfd_.get(), number);
     if (!sent && sent.error() == std::errc::no_such_process) return success();
     return sent;
 }

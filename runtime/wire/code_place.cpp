@@ -11,6 +11,8 @@
 #include <span>
 #include <vector>
 
+// NOLINTBEGIN(performance-no-int-to-ptr): addresses are computed here, from the loader's numbers
+
 namespace coproc::detail {
 
 namespace {
@@ -144,3 +146,5 @@ result<const void*> constant_at(const code_place& place, std::size_t size) {
 }
 
 }  // namespace coproc::detail
+
+// NOLINTEND(performance-no-int-to-ptr)
