@@ -63,7 +63,7 @@ void check_fails(const result<T>& outcome, errc why) {
 }
 
 task<void> turns(int count = 3) {
-    for (int i = 0; i < count; ++i) (co_await coproc::sleep_for(1us)).value();
+    for (int i = 0; i < count; ++i) (co_await coproc::sleep_for(0s)).value();
 }
 
 /// Fills the socket with messages of 1 KiB; how many.
@@ -932,6 +932,14 @@ task<int> answer_on(connection given) {
     co_return 0;
 }
 
+task<void> receive_all(connection from) {
+    for (bool first = true;; first = false) {
+        const auto got = co_await from.recv_bytes();
+        if (!got) co_return;
+        if (first) (co_await from.send_bytes(got.value())).value();
+    }
+}
+
 }  // namespace
 
 CO_TEST_CASE("connection: a child sends back what it gets, 0 bytes to 16 MiB",
@@ -1038,4 +1046,59 @@ CO_TEST_CASE("connection: one with unread messages travels to a child as an argu
     const auto end = co_await near.recv<std::string>();
     check_fails(end, errc::end_of_stream);
     (co_await child.join()).value();
+}
+
+namespace {
+
+/// Ticks every millisecond until `over`; the longest time that a tick was late.
+task<std::chrono::nanoseconds> latest_tick(const bool& over) {
+    std::chrono::nanoseconds latest{};
+    while (!over) {
+        const auto due = coproc::clock::now() + 1ms;
+        (co_await coproc::sleep_until(due)).value();
+        latest = std::max<std::chrono::nanoseconds>(latest, coproc::clock::now() - due);
+    }
+    co_return latest;
+}
+
+/// The latest tick while 32 MiB are being sent for 100 ms to a child that reads them all, or that
+/// has been stopped and reads none.
+task<std::chrono::nanoseconds> latest_tick_beside(bool stopped) {
+    auto [ours, theirs] = coproc::pipe().value();
+    process child(receive_all, std::move(theirs));
+    (co_await child.start()).value();
+    (co_await ours.send_bytes(bytes(1))).value();
+    (co_await ours.recv_bytes()).value();  // it has come up
+    if (stopped) child.send_signal(SIGSTOP).value();
+    const bytes large(32 * mib);
+    bool over = false;
+    const auto rt = co_await coproc::current_runtime();
+    const auto ticking = rt.spawn(latest_tick(over));
+    const auto until = coproc::clock::now() + 100ms;
+    const auto sending = [&]() -> task<result<void>> {
+        for (;;) {
+            COPROC_CO_TRY(co_await ours.send_bytes(large));
+        }
+    };
+    const auto sent = co_await coproc::timeout(until - coproc::clock::now(), sending());
+    CHECK(sent.error() == errc::timed_out);
+    over = true;
+    const auto latest = co_await ticking;
+    child.kill().value();
+    (co_await child.join()).value();
+    co_return latest.value();
+}
+
+}  // namespace
+
+CO_TEST_CASE("connection: a stopped peer makes the loop at most 5 ms later than a reading one",
+             "[connection][process][serial]") {
+    // Whatever else the machine does makes ticks late as well: the best of five.
+    auto reading = std::chrono::nanoseconds::max();
+    auto stopped = std::chrono::nanoseconds::max();
+    for (int i = 0; i < 5; ++i) {
+        reading = std::min(reading, co_await latest_tick_beside(false));
+        stopped = std::min(stopped, co_await latest_tick_beside(true));
+    }
+    CHECK(stopped / 1us <= reading / 1us + 5000);
 }

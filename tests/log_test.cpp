@@ -11,7 +11,9 @@
 #include <array>
 #include <csignal>
 #include <map>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -179,6 +181,20 @@ TEST_CASE("log: a sink gets level and text, and stderr nothing", "[log]") {
     log_all_levels();
     CHECK(got.size() == 3);
     CHECK(captured.text() == "[ERROR/MainProcess] e\n");
+}
+
+TEST_CASE("log: what a sink logs is dropped, and what it throws stays there", "[log]") {
+    captured_stderr captured;
+    int calls = 0;
+    const auto sink = [&](log_level level, std::string_view) {
+        ++calls;
+        coproc::log(level, "from the sink");
+        if (level == log_level::error) throw std::runtime_error("full");
+    };
+    coproc::log_to(sink, log_level::debug);
+    log_all_levels();
+    coproc::log(log_level::info, "after the exception");
+    CHECK(calls == 5);
 }
 
 TEST_CASE("log: a sink is called by one thread at a time", "[log]") {

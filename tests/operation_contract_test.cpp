@@ -273,31 +273,41 @@ task<void> with_row(std::unique_ptr<operation_under_contract> row, check_functio
     co_await row->tear_down();
 }
 
-void check_all(check_function* check) {
+void check_all(check_function* check, bool with_processes) {
     for (const auto& entry : contract_entries()) {
+        auto row = entry.make();
+        if (row->has_processes() != with_processes) continue;
         DYNAMIC_SECTION(entry.name) {
-            coproc::testing::run_and_check(with_row(entry.make(), check));
+            coproc::testing::run_and_check(with_row(std::move(row), check));
         }
     }
 }
 
 }  // namespace
 
-TEST_CASE("operation contract: it finishes", "[contract]") { check_all(&finishes); }
+TEST_CASE("operation contract: it finishes", "[contract]") { check_all(&finishes, false); }
 
 TEST_CASE("operation contract: a failed start is a result, and can be repeated", "[contract]") {
-    check_all(&reports_a_failed_start);
+    check_all(&reports_a_failed_start, false);
 }
 
 TEST_CASE("operation contract: canceled before it starts, it never starts", "[contract]") {
-    check_all(&does_not_start_when_canceled);
+    check_all(&does_not_start_when_canceled, false);
 }
 
 TEST_CASE("operation contract: canceled while pending, it finishes once and has consumed nothing",
           "[contract]") {
-    check_all(&finishes_once_when_canceled);
+    check_all(&finishes_once_when_canceled, false);
 }
 
 TEST_CASE("operation contract: canceled after it has finished, nothing changes", "[contract]") {
-    check_all(&stays_finished_when_canceled);
+    check_all(&stays_finished_when_canceled, false);
+}
+
+TEST_CASE("operation contract: the same five with processes", "[contract][process]") {
+    SECTION("it finishes") { check_all(&finishes, true); }
+    SECTION("a failed start") { check_all(&reports_a_failed_start, true); }
+    SECTION("canceled before it starts") { check_all(&does_not_start_when_canceled, true); }
+    SECTION("canceled while pending") { check_all(&finishes_once_when_canceled, true); }
+    SECTION("canceled after it has finished") { check_all(&stays_finished_when_canceled, true); }
 }

@@ -22,6 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -483,6 +484,17 @@ CO_TEST_CASE("process: a parent's kill -9 ends its children and their children, 
     CHECK(end.error() == errc::end_of_stream);
 }
 
+TEST_CASE("process: a plain fork of the parent does not keep its children alive", "[process]") {
+    actor parent({"fork_beside_a_child"});
+    const int fork = std::stoi(parent.line_after("fork "));
+    const int child = std::stoi(parent.line_after("child "));
+    parent.send_signal(SIGKILL);
+    for (int i = 0; i < 5000 && is_running(child); ++i) ::usleep(1000);
+    CHECK_FALSE(is_running(child));
+    CHECK(is_running(fork));
+    ::kill(fork, SIGKILL);
+}
+
 CO_TEST_CASE("process: stop of a child ends its children, too", "[process]") {
     const quiet_stderr quiet;
     constexpr int depth = 2;
@@ -906,8 +918,9 @@ CO_TEST_CASE("process: what the kernel says counts, not what a child says", "[pr
 namespace {
 
 /// A program that has been given `socket` as if it were a parent's; its pid.
-::pid_t start_with_socket(int socket, const char* number, std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), COPROC_ACTOR);
+::pid_t start_with_socket(int socket, const char* number, std::vector<std::string> arguments,
+                          const std::string& program = COPROC_ACTOR) {
+    arguments.insert(arguments.begin(), program);
     std::vector<char*> words;
     for (auto& word : arguments) words.push_back(word.data());
     words.push_back(nullptr);
@@ -920,7 +933,7 @@ namespace {
     if (socket >= 0) ::posix_spawn_file_actions_adddup2(&actions, socket, control_fd);
     ::pid_t pid = 0;
     const int failed =
-        ::posix_spawn(&pid, COPROC_ACTOR, &actions, nullptr, words.data(), variables.data());
+        ::posix_spawn(&pid, program.c_str(), &actions, nullptr, words.data(), variables.data());
     ::posix_spawn_file_actions_destroy(&actions);
     REQUIRE(failed == 0);
     return pid;
@@ -947,10 +960,11 @@ struct reply {
     int code;
     std::optional<control::report> report;
 };
-reply reply_to(const control::bootstrap& said, std::uint64_t type) {
+reply reply_to(const control::bootstrap& said, std::uint64_t type,
+               const std::string& program = COPROC_ACTOR) {
     auto ends = coproc::system::socket_pair().value();
     auto lifeline = coproc::system::pipe().value();
-    const ::pid_t pid = start_with_socket(ends[1].get(), "3", {"code", "77"});
+    const ::pid_t pid = start_with_socket(ends[1].get(), "3", {"code", "77"}, program);
     ends[1].reset();
     coproc::encoder body;
     body.put(said);
@@ -1032,4 +1046,57 @@ TEST_CASE(
     CHECK(unknown.code == 1);
     REQUIRE(unknown.report.has_value());
     CHECK(unknown.report->failure == static_cast<int>(errc::unknown_target));
+}
+
+namespace {
+
+/// A copy of the actor that runs as nobody whoever starts it; empty where that cannot be made.
+class set_uid_actor {
+ public:
+    set_uid_actor() {
+        const auto at = std::filesystem::temp_directory_path() / "coproc-set-uid-XXXXXX";
+        std::string name = at.string();
+        if (::mkdtemp(name.data()) == nullptr) return;
+        folder_ = name;
+        std::filesystem::permissions(folder_, std::filesystem::perms(0755));
+        const auto program = folder_ / "actor";
+        std::filesystem::copy_file(COPROC_ACTOR, program);
+        if (::chown(program.c_str(), 65534, 65534) != 0) return;
+        if (::chmod(program.c_str(), 04755) == 0) program_ = program;
+    }
+    set_uid_actor(const set_uid_actor&) = delete;
+    set_uid_actor& operator=(const set_uid_actor&) = delete;
+    ~set_uid_actor() {
+        std::error_code ignored;
+        std::filesystem::remove_all(folder_, ignored);
+    }
+    const std::string& program() const { return program_; }
+
+ private:
+    std::filesystem::path folder_;
+    std::string program_;
+};
+
+}  // namespace
+
+TEST_CASE("process: a set-uid program starts nothing, and accepts no bootstrap", "[process]") {
+    const set_uid_actor made;
+    if (made.program().empty()) {
+        WARN("needs root");
+        return;
+    }
+    actor starter({"arguments"}, made.program());
+    const std::string said = starter.rest();
+    const int status = starter.wait();
+    if (said.find("child's arguments") != std::string::npos) {
+        WARN("the file system ignores set-uid bits");
+        return;
+    }
+    CHECK(said.find("more rights than its caller") != std::string::npos);
+    CHECK(WEXITSTATUS(status) == 1);
+
+    // The same message makes a program without the bit report that it has no such target.
+    const auto answer = reply_to(honest_bootstrap(), control::bootstrap_type, made.program());
+    CHECK(answer.code == 1);
+    CHECK_FALSE(answer.report.has_value());
 }

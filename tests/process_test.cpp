@@ -8,6 +8,7 @@
 #include <coproc/timeout.hpp>
 
 #include "support/co_test.hpp"
+#include "support/contract.hpp"
 #include "support/processes.hpp"
 #include "words/system.hpp"
 
@@ -20,6 +21,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -104,6 +106,76 @@ class refusing {
     refusing& operator=(const refusing&) = delete;
     ~refusing() { coproc::system::set_fault_hook(nullptr); }
 };
+
+// -- the operation contract
+
+/// Deaf to SIGTERM, up to the event.
+int wait_for(coproc::event ready, coproc::event end) {
+    ::signal(SIGTERM, SIG_IGN);
+    ready.set().value();
+    auto home = coproc::runtime::create().value();
+    return home.run(end.wait()).has_value() ? 0 : 1;
+}
+
+void take(coproc::bytes) {}
+
+class starting : public coproc::testing::operation_under_contract {
+    task<result<void>> attempt() override {
+        // More than the socket has room for: what is smaller has been started in no time.
+        process& made = processes_.emplace_back(take, coproc::bytes(2'000'000));
+        co_return co_await made.start();
+    }
+    task<void> tear_down() override {
+        for (process& made : processes_) (void)co_await made.join();
+        processes_.clear();
+    }
+    const char* start_call() const override { return "clone"; }
+    bool has_processes() const override { return true; }
+
+    std::list<process> processes_;
+};
+const coproc::testing::contract_row<starting> start_row("process::start");
+
+class with_child : public coproc::testing::operation_under_contract {
+ protected:
+    task<void> set_up() override {
+        const auto ready = coproc::event::create().value();
+        end_ = coproc::event::create().value();
+        child_.emplace(wait_for, ready, *end_);
+        (co_await child_->start()).value();
+        (co_await ready.wait()).value();
+    }
+    task<void> release() override {
+        end_->set().value();
+        co_return;
+    }
+    task<void> tear_down() override {
+        child_->kill().value();
+        (co_await child_->join()).value();
+        child_.reset();
+        end_.reset();
+    }
+    bool has_processes() const override { return true; }
+
+    std::optional<coproc::event> end_;
+    std::optional<process> child_;
+};
+
+class joining : public with_child {
+    task<result<void>> attempt() override {
+        COPROC_CO_TRY(co_await child_->join());
+        co_return coproc::success();
+    }
+};
+const coproc::testing::contract_row<joining> join_row("process::join");
+
+class stopping : public with_child {
+    task<result<void>> attempt() override {
+        COPROC_CO_TRY(co_await child_->stop(1h));
+        co_return coproc::success();
+    }
+};
+const coproc::testing::contract_row<stopping> stop_row("process::stop");
 
 }  // namespace
 

@@ -116,6 +116,16 @@ TEST_CASE("run: a second signal ends it at once, and the children with it", "[pr
     CHECK_FALSE(is_running(child));
 }
 
+TEST_CASE("run: a second signal also ends a program that ignores its cancellation",
+          "[process][run]") {
+    actor one({"ignore_everything"});
+    one.line_after("ready ");
+    one.send_signal(SIGTERM);
+    one.line_after("app was canceled");
+    one.send_signal(SIGTERM);
+    CHECK(end_of(one).killed_by(SIGTERM));
+}
+
 namespace {
 
 /// What the actor says on a terminal where Ctrl-C is typed as soon as it is ready; and its status.

@@ -240,6 +240,27 @@ CO_TEST_CASE("runtime: shutdown also ends what the ending tasks spawn, and what 
     CHECK(ended == 4);
 }
 
+CO_TEST_CASE("runtime: two tasks that shut down at once end the others, and not each other",
+             "[runtime]") {
+    int ended = 0;
+    const auto rt = co_await coproc::current_runtime();
+    const auto wait = [&]() -> task<void> {
+        const auto slept = co_await for_ever();
+        if (slept.error() == errc::canceled) ++ended;
+    };
+    const auto shut_down = [&]() -> task<int> {
+        (co_await rt.shutdown()).value();
+        co_return ended;
+    };
+    const auto waiting = rt.spawn(wait());
+    const auto other = rt.spawn(shut_down());
+    (co_await coproc::yield()).value();
+    const int seen_here = co_await shut_down();
+    const auto seen_there = co_await other;
+    CHECK(seen_here == 1);
+    CHECK(seen_there.value() == 1);
+}
+
 // -- other threads
 
 CO_TEST_CASE("runtime: what four threads post arrives complete, and in each thread's order",
@@ -436,7 +457,10 @@ TEST_CASE("runtime: a guest that watches an fd which the host watches is told so
 
 // -- idleness
 
-TEST_CASE("runtime: an idle one does not wake up once in two seconds", "[runtime][serial]") {
+namespace {
+
+/// How often a thread that has nothing to do for two seconds goes to sleep.
+long switches_of_an_idle_thread() {
     const auto ends = coproc::system::socket_pair().value();
     std::binary_semaphore waiting(0);
     long switches = -1;
@@ -465,6 +489,17 @@ TEST_CASE("runtime: an idle one does not wake up once in two seconds", "[runtime
     const std::array<std::byte, 1> byte{};
     coproc::system::write(ends[1].get(), byte).value();
     thread.join();
-    // Going to sleep is the one switch; waking up is the end of the wait.
+    return switches;
+}
+
+}  // namespace
+
+TEST_CASE("runtime: an idle one does not wake up once in two seconds", "[runtime][serial]") {
+    // Going to sleep is the one switch; waking up is the end of the wait. A page that has to be
+    // read from the disk is one as well, but not three times.
+    long switches = switches_of_an_idle_thread();
+    for (int again = 0; switches != 1 && again < 2; ++again) {
+        switches = switches_of_an_idle_thread();
+    }
     CHECK(switches == 1);
 }

@@ -60,7 +60,8 @@ class sleep_op : public detail::operation<sleep_op>, private detail::alarm {
     clock::time_point until_;
 };
 
-/// errc::canceled if the scope is canceled first. A time in the past does not suspend.
+/// errc::canceled if the scope is canceled first. A time in the past takes one turn of the loop, so
+/// that everything else that is ready gets its turn, too.
 [[nodiscard]] inline sleep_op sleep_until(clock::time_point when) noexcept {
     return sleep_op(when);
 }

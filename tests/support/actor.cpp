@@ -111,6 +111,28 @@ task<int> ignore_cancellation() {
     co_return waited ? 0 : 5;
 }
 
+task<int> ignore_everything() {
+    say("ready", ::getpid());
+    auto waited = co_await for_ever();
+    say("app was " + waited.error().message());
+    const auto ignore = []() -> task<void> { (co_await for_ever()).value(); };
+    co_await coproc::shield(ignore());
+    co_return 0;
+}
+
+/// A child, and a plain fork of this process that outlives it.
+task<int> fork_beside_a_child() {
+    const process child = co_await begun({.name = "child"}, busy);
+    const int fork = ::fork();
+    if (fork == 0) {
+        for (;;) ::pause();
+    }
+    say("fork", fork);
+    say("child", child.pid());
+    const auto waited = co_await for_ever();
+    co_return waited ? 0 : 5;
+}
+
 task<result<int>> fail_with_children() {
     const process child = co_await begun({.name = "child"}, polite);
     const process daemon = co_await begun({.name = "daemon", .daemon = true}, busy);
@@ -308,6 +330,8 @@ const std::map<std::string, std::function<int()>> verbs{
     {"wait_with_deaf_child", running(wait_with_deaf_child)},
     {"wait_for_signal_in_a_start", running(wait_for_signal_in_a_start)},
     {"ignore_cancellation", running(ignore_cancellation)},
+    {"ignore_everything", running(ignore_everything)},
+    {"fork_beside_a_child", running(fork_beside_a_child)},
     {"fail_with_children", running(fail_with_children)},
     {"leave_daemon", running(leave_daemon)},
     {"leave_deaf_daemon", running(leave_deaf_daemon)},

@@ -34,6 +34,8 @@ class operation_under_contract {
     virtual const char* start_call() const { return nullptr; }
     /// One that has begun may be impossible to stop: then canceling waits for release().
     virtual bool can_be_stopped() const { return true; }
+    /// ThreadSanitizer cannot follow a program that starts processes.
+    virtual bool has_processes() const { return false; }
 };
 
 struct contract_entry {

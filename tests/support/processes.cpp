@@ -41,8 +41,8 @@ bool is_running(::pid_t pid) {
     return state != 'Z' && state != 'X';
 }
 
-actor::actor(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), COPROC_ACTOR);
+actor::actor(std::vector<std::string> arguments, const std::string& program) {
+    arguments.insert(arguments.begin(), program);
     std::vector<char*> pointers;
     for (std::string& argument : arguments) pointers.push_back(argument.data());
     pointers.push_back(nullptr);
@@ -53,7 +53,7 @@ actor::actor(std::vector<std::string> arguments) {
     ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
     const int failed =
-        ::posix_spawn(&pid_, COPROC_ACTOR, &actions, nullptr, pointers.data(), environ);
+        ::posix_spawn(&pid_, program.c_str(), &actions, nullptr, pointers.data(), environ);
     ::posix_spawn_file_actions_destroy(&actions);
     ::close(ends[1]);
     output_ = ends[0];

@@ -39,7 +39,7 @@ bool is_running(::pid_t pid);
 /// support/actor.cpp, running `verb` with the test's own stderr or one that can be read.
 class actor {
  public:
-    explicit actor(std::vector<std::string> arguments);
+    explicit actor(std::vector<std::string> arguments, const std::string& program = COPROC_ACTOR);
     actor(const actor&) = delete;
     actor& operator=(const actor&) = delete;
     ~actor();
