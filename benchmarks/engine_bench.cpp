@@ -1,7 +1,7 @@
 // What does the engine add to a coroutine that is awaited, yields, is spawned, or sleeps?
 //
-// ready_await/CONTENDER: a task that does not wait. yield/CONTENDER: a turn of one coroutine while
-// another takes turns, too. spawn_join/CONTENDER: a task of its own, and its end.
+// ready_await/CONTENDER: a task that does not wait. yield/CONTENDER: two yields, one of each of two
+// coroutines that take turns. spawn_join/CONTENDER: a task of its own, and its end.
 // sleep_none/CONTENDER: a sleep whose time has come. sleep_cancel/CONTENDER: a long sleep that is
 // given up at once, by a second coroutine, which takes turns with the first.
 // `bare` is the least that does it without cancellation, exceptions or libuv's turn: coroutines
@@ -282,12 +282,21 @@ void bare_both_turns(benchmark::State& state) {
 }
 
 void bare_sleeps_none(benchmark::State& state) {
-    std::int64_t past = 0;
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    uv_timer_t timer;
+    uv_timer_init(&loop, &timer);
+    std::int64_t fired = 0;
+    timer.data = &fired;
     for ([[maybe_unused]] auto _ : state) {
-        const auto until = coproc::clock::now() + 0ms;
-        past += until <= coproc::clock::now() ? 1 : 0;
+        const auto on_time = [](uv_timer_t* self) { ++*static_cast<std::int64_t*>(self->data); };
+        uv_timer_start(&timer, on_time, 0, 0);
+        uv_run(&loop, UV_RUN_ONCE);
     }
-    check(state, past == state.iterations());
+    check(state, fired == state.iterations());
+    uv_close(reinterpret_cast<uv_handle_t*>(&timer), nullptr);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    check(state, uv_loop_close(&loop) == 0);
 }
 
 void bare_sleeps_and_cancels(benchmark::State& state) {

@@ -147,7 +147,7 @@ class connection {
     /// The next message, which must have been sent with send_bytes.
     [[nodiscard]] task<result<bytes>> recv_bytes();
     /// The same into `into`; how many bytes they are. errc::message_too_large if they are more than
-    /// fit: the message is kept, for a larger buffer.
+    /// fit: the message is kept, for a larger buffer. After an error `into` holds anything.
     [[nodiscard]] task<result<std::size_t>> recv_bytes_into(std::span<std::byte> into);
 
     /// Suspends until a receive would not: a whole message is there, or the end.

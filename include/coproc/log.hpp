@@ -44,7 +44,7 @@ struct log_settings {
 log_settings current_log_settings();
 void apply(const log_settings& inherited);
 
-/// The process's name in the prefix.
+/// The process's name in the prefix; set before there are threads.
 void set_log_name(std::string name);
 
 }  // namespace detail

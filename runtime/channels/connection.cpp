@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 
 namespace coproc {
@@ -15,6 +16,9 @@ namespace {
 /// The types of messages that are not values; no type_info hashes to so small a number.
 constexpr std::uint64_t plain_bytes = 1;
 constexpr std::uint64_t bare_fd = 2;
+
+/// So much is copied between two turns of the loop.
+constexpr std::size_t slice = std::size_t{1024} * 1024;
 
 }  // namespace
 
@@ -96,8 +100,8 @@ task<result<void>> wait_for_message(detail::connection_ref from) {
     co_return arrived.error();
 }
 
-/// A large message is taken in slices between which the loop turns; it stays in place meanwhile,
-/// because we have the receivers' turn.
+/// The bytes are copied as they come, while the peer is still sending, and stay in the buffer until
+/// the message is whole: whoever is canceled has taken nothing.
 template <class Destination>
 task<result<void>> take_bytes(detail::connection_ref from, Destination& to) {
     COPROC_CO_TRY(check_receiver(from.get()));
@@ -106,31 +110,39 @@ task<result<void>> take_bytes(detail::connection_ref from, Destination& to) {
         COPROC_CO_TRY(co_await socket.receivers().wait());
     }
     const detail::turn::holder mine(socket.receivers());
-    COPROC_CO_TRY(const detail::message_header header, co_await socket.wait_message());
-    if (header.type != plain_bytes) co_return errc::type_mismatch;
-    COPROC_CO_TRY(to.begin(header.size));
-    constexpr std::size_t slice = std::size_t{1024} * 1024;
-    auto rest = socket.body(header);
-    for (; rest.size() > slice; rest = rest.subspan(slice)) {
-        to.take(rest.first(slice));
-        COPROC_CO_TRY(co_await yield());
+    for (std::size_t taken = 0;;) {
+        COPROC_CO_TRY(const detail::message_header header,
+                      co_await socket.wait_message(to.next_part(taken)));
+        if (header.type != plain_bytes) co_return errc::type_mismatch;
+        COPROC_CO_TRY(to.begin(header.size));
+        auto part = socket.body(header).subspan(taken);
+        part = part.first(std::min(part.size(), slice));
+        to.take(part);
+        taken += part.size();
+        if (taken < header.size) {
+            if (part.size() == slice) {
+                COPROC_CO_TRY(co_await yield());
+            }
+            continue;
+        }
+        (void)socket.take_fds(header);  // nobody asked for any
+        socket.drop(header);
+        co_return success();
     }
-    to.take(rest);
-    (void)socket.take_fds(header);  // nobody asked for any
-    socket.drop(header);
-    co_return success();
 }
 
 /// Destinations of take_bytes: a container of their own, and the caller's buffer.
 struct growing_bytes {
     growing_bytes() = default;
 
+    /// A container for what the peer has only announced would be too much trust.
+    std::size_t next_part(std::size_t taken) const noexcept { return taken == 0 ? SIZE_MAX : 0; }
     result<void> begin(std::size_t size) {
         content.reserve(size);
         return success();
     }
-    void take(std::span<const std::byte> slice) {
-        content.insert(content.end(), slice.begin(), slice.end());
+    void take(std::span<const std::byte> part) {
+        content.insert(content.end(), part.begin(), part.end());
     }
 
     bytes content;
@@ -139,15 +151,17 @@ struct growing_bytes {
 struct given_buffer {
     explicit given_buffer(std::span<std::byte> into) noexcept : buffer(into) {}
 
+    std::size_t next_part(std::size_t taken) const noexcept { return taken + 1; }
     result<void> begin(std::size_t announced) const {
         if (announced <= buffer.size()) return success();
         return error(errc::message_too_large, "the message has " + std::to_string(announced) +
                                                   " bytes, the buffer " +
                                                   std::to_string(buffer.size()));
     }
-    void take(std::span<const std::byte> slice) {
-        std::ranges::copy(slice, buffer.subspan(size).begin());
-        size += slice.size();
+    void take(std::span<const std::byte> part) {
+        // GCC 12 makes a loop over single bytes of std::ranges::copy.
+        if (!part.empty()) std::memcpy(buffer.data() + size, part.data(), part.size());
+        size += part.size();
     }
 
     std::span<std::byte> buffer;

@@ -136,8 +136,8 @@ result<void> message_socket::send_some(const outgoing& message, const message_he
     return success();
 }
 
-/// Is a whole message in the buffer? Fills in as much of its header as is there.
-result<bool> message_socket::whole_message(message_header& header) const {
+/// Is a message in the buffer, or `enough` bytes of one? Fills in its header if that is there.
+result<bool> message_socket::has_message(message_header& header, std::size_t enough) const {
     header = {};
     const auto content = buffer_.content();
     if (content.size() < sizeof header) return false;
@@ -146,7 +146,8 @@ result<bool> message_socket::whole_message(message_header& header) const {
         return error(errc::bad_message, "header");
     }
     if (header.size > largest_) return errc::message_too_large;
-    if (content.size() - sizeof header < header.size) return false;
+    const std::size_t arrived = content.size() - sizeof header;
+    if (arrived < header.size) return arrived >= enough;
     if (fds_.size() < header.fds) return error(errc::bad_message, "handles are missing");
     return true;
 }
@@ -155,23 +156,23 @@ result<message_header> message_socket::try_message() {
     for (;;) {
         if (!is_open()) return errc::closed;
         message_header header;
-        COPROC_TRY(const bool whole, whole_message(header));
+        COPROC_TRY(const bool whole, has_message(header, SIZE_MAX));
         if (whole) return header;
         COPROC_TRY(read_some(sizeof header + header.size));
     }
 }
 
-task<result<message_header>> message_socket::wait_message() {
+task<result<message_header>> message_socket::wait_message(std::size_t enough) {
     for (;;) {
         COPROC_CO_TRY(co_await cancellation_point());
         if (!is_open()) co_return errc::closed;
         message_header header;
-        COPROC_CO_TRY(const bool whole, whole_message(header));
+        COPROC_CO_TRY(const bool has_come, has_message(header, enough));
         if (spent_all()) {
             COPROC_CO_TRY(co_await yield());
             continue;
         }
-        if (whole) {
+        if (has_come) {
             spend(0);
             co_return header;
         }
@@ -217,7 +218,8 @@ result<void> message_socket::read_some(std::size_t wanted) {
 }
 
 std::span<const std::byte> message_socket::body(const message_header& header) const noexcept {
-    return buffer_.content().subspan(sizeof header, header.size);
+    const auto after_header = buffer_.content().subspan(sizeof header);
+    return after_header.first(std::min<std::size_t>(after_header.size(), header.size));
 }
 
 std::vector<unique_fd> message_socket::take_fds(const message_header& header) {

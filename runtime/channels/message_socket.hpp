@@ -17,7 +17,7 @@
 #include <coproc/task.hpp>
 
 #include "channels/receive_buffer.hpp"
-#include "channels/turn.hpp"
+#include "compose/turn.hpp"
 #include "waits/fd_watch.hpp"
 
 #include <cstdint>
@@ -68,9 +68,11 @@ class message_socket {
     /// errc::truncated when the peer is gone.
     /// The message stays until take() or drop(): nobody else may receive meanwhile, so both are
     /// called by the holder of the receiver's turn, without suspending in between.
-    task<result<message_header>> wait_message();
+    /// With `enough` already when so many bytes of it are there; take_fds and drop need the whole.
+    task<result<message_header>> wait_message(std::size_t enough = SIZE_MAX);
     turn& receivers() noexcept { return receivers_; }
-    /// The bytes of the message that wait_message has described; valid until drop().
+    /// The bytes that have come of the message that wait_message has described; valid until the
+    /// next wait or drop().
     std::span<const std::byte> body(const message_header& header) const noexcept;
     std::vector<unique_fd> take_fds(const message_header& header);
     void drop(const message_header& header) noexcept;
@@ -88,7 +90,7 @@ class message_socket {
 
  private:
     struct progress;
-    result<bool> whole_message(message_header& header) const;
+    result<bool> has_message(message_header& header, std::size_t enough) const;
     result<void> read_some(std::size_t wanted);
     result<void> send_some(const outgoing& message, const message_header& header, progress& done);
     void spend(std::size_t bytes) noexcept;

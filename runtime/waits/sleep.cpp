@@ -23,12 +23,14 @@ void alarm::start(loop& home, clock::time_point when) {
     uv_update_time(home.uv());
     const auto due = std::chrono::ceil<milliseconds>(when.time_since_epoch()).count();
     const auto now = static_cast<milliseconds::rep>(uv_now(home.uv()));
+    const bool is_past = when <= clock::now();
     const auto on_timer = [](uv_timer_t* fired) {
         auto* self = static_cast<alarm*>(fired->data);
         self->stop();
         self->on_time_(*self);
     };
-    uv_timer_start(timer, on_timer, static_cast<std::uint64_t>(due > now ? due - now : 0), 0);
+    uv_timer_start(timer, on_timer,
+                   static_cast<std::uint64_t>(due > now && !is_past ? due - now : 0), 0);
 }
 
 void alarm::stop() noexcept {

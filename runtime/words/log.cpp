@@ -31,13 +31,19 @@ log_level from_spdlog(spdlog::level::level_enum level) {
     return log_level::off;
 }
 
+/// What is below it is dropped before spdlog is touched: in most children nobody ever logs, and
+/// making a logger is a good part of what a child costs beyond its exec.
+constinit std::atomic<log_level> lowest = log_level::off;
+
+/// Never destroyed, as the logger.
+std::string& process_name() {
+    static std::string& name = *new std::string("MainProcess");
+    return name;
+}
+
 /// Where the lines go: fd 2, the user's sink, or nowhere.
 class destination final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-    void set_name(std::string name) {
-        const std::lock_guard lock(mutex_);
-        name_ = std::move(name);
-    }
     void choose(log_sink chosen, bool to_stderr) {
         const std::lock_guard lock(mutex_);
         sink_ = std::move(chosen);
@@ -55,13 +61,12 @@ class destination final : public spdlog::sinks::base_sink<std::mutex> {
         if (sink_) sink_(level, text);
         if (!to_stderr_) return;
         std::string line;
-        line.append("[").append(names[static_cast<std::size_t>(level)]).append("/").append(name_);
-        line.append("] ").append(text).append("\n");
+        line.append("[").append(names[static_cast<std::size_t>(level)]).append("/");
+        line.append(process_name()).append("] ").append(text).append("\n");
         system::write_to_stderr(line);
     }
     void flush_() override {}
 
-    std::string name_ = "MainProcess";
     log_sink sink_;
     bool to_stderr_ = false;
 };
@@ -83,7 +88,7 @@ class nested_log_guard {
 struct logging {
     std::shared_ptr<destination> to = std::make_shared<destination>();
     spdlog::logger logger{"coproc", to};
-    logging() { logger.set_level(spdlog::level::off); }
+    logging() { logger.set_level(spdlog::level::debug); }
 };
 
 /// Never destroyed: the last lines are written while the program's statics are being destroyed.
@@ -96,38 +101,39 @@ logging& instance() {
 
 void log_to_stderr(log_level level) {
     instance().to->choose(nullptr, true);
-    instance().logger.set_level(to_spdlog(level));
+    lowest = level;
 }
 
 void log_to(log_sink sink, log_level level) {
     instance().to->choose(std::move(sink), false);
-    instance().logger.set_level(to_spdlog(level));
+    lowest = level;
 }
 
 void log(log_level level, std::string_view text) {
-    if (level == log_level::off) return;  // spdlog takes it for the most urgent one
+    if (!log_enabled(level)) return;
     const nested_log_guard guard;
     if (guard.is_nested()) return;
     instance().logger.log(to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
 }
 
 bool log_enabled(log_level level) noexcept {
-    return level != log_level::off && instance().logger.should_log(to_spdlog(level));
+    return level != log_level::off && level >= lowest.load(std::memory_order_relaxed);
 }
 
 namespace detail {
 
 log_settings current_log_settings() {
+    if (lowest == log_level::off) return {log_level::off, false};
     const bool to_stderr = instance().to->to_stderr();
-    return {to_stderr ? from_spdlog(instance().logger.level()) : log_level::off, to_stderr};
+    return {to_stderr ? lowest.load() : log_level::off, to_stderr};
 }
 
 void apply(const log_settings& inherited) {
-    instance().to->choose(nullptr, inherited.to_stderr);
-    instance().logger.set_level(to_spdlog(inherited.level));
+    lowest = inherited.level;
+    if (inherited.to_stderr) instance().to->choose(nullptr, true);
 }
 
-void set_log_name(std::string name) { instance().to->set_name(std::move(name)); }
+void set_log_name(std::string name) { process_name() = std::move(name); }
 
 }  // namespace detail
 
