@@ -87,6 +87,9 @@ class encoder {
     /// Lifetime: `fd` stays open until the message has been sent; the peer gets a duplicate.
     /// Errors: a negative fd fails the message with errc::closed.
     void attach(int fd);
+    /// What the message refers to and is to live at least as long as a child that gets it.
+    void keep(std::shared_ptr<const void> object) { kept_.push_back(std::move(object)); }
+    std::vector<std::shared_ptr<const void>> take_kept() noexcept { return std::move(kept_); }
     /// The value is given away: handles with one owner may travel (moving(), arguments of a
     /// process).
     void give_away() noexcept { gives_away_ = true; }
@@ -111,6 +114,7 @@ class encoder {
     std::size_t capacity_ = 0;
     std::size_t depth_ = 0;
     std::vector<int> fds_;
+    std::vector<std::shared_ptr<const void>> kept_;
     bool gives_away_ = false;
     std::optional<error> failure_;
 };

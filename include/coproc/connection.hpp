@@ -11,6 +11,7 @@
 
 #include <coproc/bytes.hpp>
 #include <coproc/codec.hpp>
+#include <coproc/detail/check_temporary.hpp>
 #include <coproc/detail/unique_fd.hpp>
 #include <coproc/task.hpp>
 
@@ -60,16 +61,6 @@ concept plain_range =
     std::ranges::contiguous_range<const Range&> && std::ranges::sized_range<const Range&> &&
     std::is_trivially_copyable_v<std::ranges::range_value_t<const Range&>> &&
     !std::is_pointer_v<std::ranges::range_value_t<const Range&>>;
-
-/// GCC 12 destroys a temporary aggregate in a co_await expression twice.
-template <class Message>
-constexpr void check_temporary() {
-#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
-    static_assert(!std::is_aggregate_v<Message> || std::is_trivially_destructible_v<Message>,
-                  "name the message first and pass the name: GCC 12 destroys a temporary aggregate "
-                  "inside a co_await expression twice");
-#endif
-}
 
 }  // namespace detail
 

@@ -8,10 +8,12 @@
 #include <coproc/event.hpp>
 #include <coproc/exit_status.hpp>
 #include <coproc/generator.hpp>
+#include <coproc/joinable_queue.hpp>
 #include <coproc/log.hpp>
 #include <coproc/offload.hpp>
 #include <coproc/process.hpp>
 #include <coproc/process_options.hpp>
+#include <coproc/queue.hpp>
 #include <coproc/readiness.hpp>
 #include <coproc/result.hpp>
 #include <coproc/run.hpp>

@@ -8,6 +8,7 @@
 #include "processes/identity.hpp"
 #include "processes/launch_linux.hpp"
 #include "processes/lifeline_linux.hpp"
+#include "shared/participant.hpp"
 #include "wire/modules.hpp"
 #include "words/system.hpp"
 
@@ -102,6 +103,7 @@ result<control::bootstrap> receive_bootstrap(child_side& side, decoder& message)
     me.parent_name = bootstrap.parent_name;
     me.parent_pid = ::getppid();
     me.lifeline = std::move(lifeline);
+    become(bootstrap.participant);
     set_log_name(bootstrap.name);
     apply({static_cast<log_level>(bootstrap.log_level), bootstrap.log_to_stderr});
     cancel_with_parent = bootstrap.cancel_on_parent_death;

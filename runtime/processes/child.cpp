@@ -9,6 +9,7 @@
 #include "processes/control.hpp"
 #include "processes/identity.hpp"
 #include "processes/launch_linux.hpp"
+#include "shared/shared_object.hpp"
 #include "words/system.hpp"
 
 #include <sys/auxv.h>
@@ -60,7 +61,7 @@ result<void> child::check_startable() const {
     return success();
 }
 
-result<encoder> child::make_bootstrap() const {
+result<encoder> child::make_bootstrap() {
     COPROC_TRY(auto target, place_of(request_->record()));
     const log_settings log = current_log_settings();
     const this_process& self = current_process();
@@ -69,6 +70,7 @@ result<encoder> child::make_bootstrap() const {
         name_,
         path_,
         self.name(),
+        participant_ = new_participant(),
         options_.daemon,
         options_.quick_exit,
         options_.on_parent_death == parent_death::cancel && is_coroutine_,
@@ -84,6 +86,7 @@ result<encoder> child::make_bootstrap() const {
     if (message.fds().size() > max_message_fds) {
         return error(errc::message_too_large, "the arguments hold more than 252 handles");
     }
+    kept_ = message.take_kept();
     return message;
 }
 
@@ -186,6 +189,7 @@ void child::look() noexcept {
         log(log_level::warning, "exit status of process " + name_ + " lost");
     }
     state_ = state::stopped;
+    repair_for(participant_, home_);
     forget_process();
     children::instance().remove(*this);
     ended_.open();
@@ -233,6 +237,7 @@ void child::forget_process() noexcept {
     if (control_) control_->close();
     control_.reset();
     lifeline_.reset();
+    kept_.clear();
 }
 
 task<result<exit_status>> child::join(std::shared_ptr<child> self) {

@@ -12,6 +12,7 @@
 
 #include "channels/message_socket.hpp"
 #include "processes/lifeline_linux.hpp"
+#include "shared/participant.hpp"
 #include "waits/fd_watch.hpp"
 #include "words/system.hpp"
 
@@ -19,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace coproc::detail {
 
@@ -57,7 +59,7 @@ class child : public std::enable_shared_from_this<child> {
 
  private:
     result<void> check_startable() const;
-    result<encoder> make_bootstrap() const;
+    result<encoder> make_bootstrap();
     result<void> spawn(loop& home);
     static task<result<void>> undo_start(std::shared_ptr<child> self, error why);
     task<result<void>> ask_to_end();
@@ -83,6 +85,8 @@ class child : public std::enable_shared_from_this<child> {
     std::unique_ptr<fd_watch> exit_watch_;
     std::shared_ptr<message_socket> control_;  // also held by whoever sends on it
     std::shared_ptr<lifeline> lifeline_;
+    participant participant_ = 0;
+    std::vector<std::shared_ptr<const void>> kept_;  // attached until its end has been handled
     std::optional<result<exit_status>> end_;
     wait_list ended_;
 };

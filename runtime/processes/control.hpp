@@ -20,6 +20,7 @@ struct bootstrap {
     std::string name;
     std::string path;
     std::string parent_name;
+    std::uint64_t participant;  ///< who the child is in shared memory
     bool daemon;
     bool quick_exit;
     bool cancel_on_parent_death;

@@ -46,6 +46,7 @@ coproc::bytes encoder::to_bytes() const { return detail::copy_of(bytes()); }
 void encoder::clear() noexcept {
     size_ = 0;
     fds_.clear();
+    kept_.clear();
     failure_.reset();
 }
 

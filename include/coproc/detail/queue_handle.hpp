@@ -1,0 +1,175 @@
+#pragma once
+// What queues of every kind do, with the type of their messages. The queue itself knows bytes.
+
+#include <coproc/codec.hpp>
+#include <coproc/detail/check_temporary.hpp>
+#include <coproc/task.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace coproc {
+
+/// Limits of a queue.
+struct queue_options {
+    /// So many messages wait at most; 0: as many as fit.
+    std::size_t max_size = 0;
+    /// So many bytes of messages, waiting or in hand; a put that finds no room waits. Memory is
+    /// used as it is needed, up to about twice as much.
+    std::size_t max_bytes = std::size_t{64} * 1024 * 1024;
+};
+
+namespace detail {
+
+class byte_queue;
+using queue_ref = std::shared_ptr<byte_queue>;
+
+/// Calls back with a message.
+using use_message = result<void> (*)(void* argument, decoder& message);
+
+/// The message that a lease is for.
+struct leased_message {
+    std::uint64_t cell = 0;
+    std::uint64_t number = 0;
+};
+
+result<queue_ref> make_queue(std::uint64_t type, const queue_options& options, bool joinable);
+void encode_queue(encoder& into, const queue_ref& from);
+result<queue_ref> decode_queue(decoder& from, std::uint64_t type, bool joinable);
+
+task<result<void>> put_message(queue_ref to, encoder message);
+task<result<void>> put_messages(queue_ref to, std::vector<encoder> messages);
+task<result<leased_message>> get_message(queue_ref from, use_message use, void* argument);
+result<void> try_put_message(const queue_ref& to, const encoder& message);
+result<leased_message> try_get_message(const queue_ref& from, use_message use, void* argument);
+std::size_t queue_size(const queue_ref& of) noexcept;
+bool queue_is_full(const queue_ref& one) noexcept;
+void close_queue(const queue_ref& one) noexcept;
+
+result<void> end_lease(const queue_ref& of, const leased_message& message);
+result<void> end_oldest_lease(const queue_ref& of);
+void give_back(const queue_ref& to, const leased_message& message);
+task<result<void>> join_queue(queue_ref one);
+
+/// Decodes into an optional T.
+template <class T>
+result<void> decode_into(void* into, decoder& message) {
+    COPROC_TRY(auto decoded, message.template get<T>());
+    COPROC_TRY(message.finish());
+    static_cast<std::optional<T>*>(into)->emplace(std::move(decoded));
+    return success();
+}
+
+template <class T>
+class typed_queue {
+ public:
+    /// Suspends while the queue is full.
+    /// Lifetime: `message` is encoded at once, and may change after the call.
+    /// Cancellation: nothing was put.
+    /// Errors: errc::closed; errc::message_too_large for more than max_bytes; errc::not_supported
+    /// for a message with a handle in it, which only a connection can carry.
+    [[nodiscard]] task<result<void>> put(const T& message) {
+        return put_message(queue_, encoded(message));
+    }
+    [[nodiscard]] task<result<void>> put(T&& message) {
+        check_temporary<T>();
+        return put_message(queue_, encoded(message));
+    }
+    /// Gives away the named value: it is empty when it has been put, and what it was otherwise.
+    [[nodiscard]] task<result<void>> put(moving_t<T> message) {
+        return consume_after(put_message(queue_, encoded(message.get())), message);
+    }
+    /// Builds the message of `args` in place.
+    template <class... Args>
+    [[nodiscard]] task<result<void>> emplace(Args&&... args) {
+        if constexpr (std::is_constructible_v<T, Args...>) {
+            const T message(std::forward<Args>(args)...);
+            return put_message(queue_, encoded(message));
+        } else {
+            const T message{std::forward<Args>(args)...};
+            return put_message(queue_, encoded(message));
+        }
+    }
+    /// All of them, one after the other, many under one lock; suspends where there is no room.
+    /// Cancellation: some have been put, from the first on.
+    template <class Range>
+    [[nodiscard]] task<result<void>> put_all(const Range& messages) {
+        std::vector<encoder> all;
+        for (const T& message : messages) all.push_back(encoded(message));
+        return put_messages(queue_, std::move(all));
+    }
+
+    /// The message that has waited longest. Suspends while there is none.
+    /// Cancellation: no message is lost.
+    /// Errors: errc::closed when the queue has been closed and is empty; errc::bad_message for what
+    /// no coproc program has put.
+    [[nodiscard]] task<result<T>> get() { return get_from(queue_); }
+    /// Waits for one, and takes up to `most` that are there.
+    [[nodiscard]] task<result<std::vector<T>>> get_some(std::size_t most) {
+        return get_some_from(queue_, most);
+    }
+
+    /// The same without waiting: errc::would_block if the queue is full or empty (or locked by a
+    /// process that has been stopped).
+    result<void> try_put(const T& message) { return try_put_message(queue_, encoded(message)); }
+    result<T> try_get() {
+        std::optional<T> value;
+        COPROC_TRY(try_get_message(queue_, &decode_into<T>, &value));
+        return std::move(*value);
+    }
+
+    /// How many messages wait, at some moment.
+    std::size_t size() const noexcept { return queue_size(queue_); }
+    bool empty() const noexcept { return size() == 0; }
+    bool full() const noexcept { return queue_is_full(queue_); }
+    /// For everybody: from now on puts fail with errc::closed, and gets when the queue is empty.
+    result<void> close() {
+        close_queue(queue_);
+        return success();
+    }
+
+    const queue_ref& ref() const noexcept { return queue_; }
+
+ protected:
+    explicit typed_queue(queue_ref made) noexcept : queue_(std::move(made)) {
+        check_transferable<T>();
+    }
+
+ private:
+    static encoder encoded(const T& message) {
+        encoder into;
+        if constexpr (transferable<T>) into.put(message);
+        return into;
+    }
+    static task<result<void>> consume_after(task<result<void>> putting, moving_t<T> message) {
+        COPROC_CO_TRY(co_await std::move(putting));
+        message.consume();
+        co_return success();
+    }
+    static task<result<T>> get_from(queue_ref from) {
+        std::optional<T> value;
+        COPROC_CO_TRY(co_await get_message(std::move(from), &decode_into<T>, &value));
+        co_return std::move(*value);
+    }
+    static task<result<std::vector<T>>> get_some_from(queue_ref from, std::size_t most) {
+        std::vector<T> taken;
+        if (most == 0) co_return std::move(taken);
+        std::optional<T> value;
+        COPROC_CO_TRY(co_await get_message(from, &decode_into<T>, &value));
+        taken.push_back(std::move(*value));
+        while (taken.size() < most && try_get_message(from, &decode_into<T>, &value)) {
+            taken.push_back(std::move(*value));
+        }
+        co_return std::move(taken);
+    }
+
+    queue_ref queue_;
+};
+
+}  // namespace detail
+
+}  // namespace coproc

@@ -1,0 +1,58 @@
+#pragma once
+// The blocks and cells of a queue, taken and given back inside its transactions.
+
+#include "channels/queue_layout.hpp"
+
+#include <cstddef>
+#include <span>
+
+namespace coproc::detail {
+
+class block_pool {
+ public:
+    explicit block_pool(const region& memory) noexcept : memory_(&memory) {}
+
+    queue_layout& layout() const noexcept { return memory_->as<queue_layout>(); }
+    queue_block& block(std::uint64_t number) const noexcept {
+        return at<queue_block>(layout().table_offset)[number - 1];
+    }
+    queue_cell& cell(std::uint64_t number) const noexcept {
+        return at<queue_cell>(layout().cells_offset)[number - 1];
+    }
+    std::span<std::byte, block_size> bytes(std::uint64_t number) const noexcept {
+        return std::span<std::byte, block_size>(
+            memory_->data() + layout().blocks_offset + (number - 1) * block_size, block_size);
+    }
+
+    /// One block, whose `next` is 0.
+    /// Errors: std::errc::not_enough_memory.
+    result<std::uint64_t> take_block(transaction& changing) const;
+    /// Lengthens the chain of a cell by up to `wanted` blocks, a bounded number at a time.
+    result<std::size_t> lengthen(transaction& changing, std::uint64_t cell,
+                                 std::size_t wanted) const;
+    /// Gives back one block.
+    void give_block(transaction& changing, std::uint64_t number) const noexcept;
+    /// One holder less; gives the block back if it was the last.
+    void let_go(transaction& changing, std::uint64_t number) const noexcept;
+
+    /// One of ours, that leads to nothing yet.
+    /// Errors: std::errc::no_buffer_space.
+    result<std::uint64_t> take_cell(transaction& changing, queue_cell::kind state) const;
+    /// Gives back a cell, and what it leads to: at most 10 changes.
+    void give_cell(transaction& changing, std::uint64_t number) const noexcept;
+
+ private:
+    template <class T>
+    T* at(std::uint64_t offset) const noexcept {
+        return reinterpret_cast<T*>(memory_->data() + offset);
+    }
+    result<void> make_blocks(transaction& changing) const;
+
+    const region* memory_;
+};
+
+constexpr std::uint64_t blocks_for(std::uint64_t size) noexcept {
+    return (size + block_size - 1) / block_size;
+}
+
+}  // namespace coproc::detail

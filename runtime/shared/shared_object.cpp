@@ -1,0 +1,205 @@
+#include "shared/shared_object.hpp"
+
+#include <coproc/runtime.hpp>
+#include <coproc/sleep.hpp>
+
+#include "words/sharing_linux.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+#include <vector>
+
+namespace coproc::detail {
+
+namespace {
+
+/// Everything that is attached in this process.
+struct attached_objects {
+    std::mutex mutex;
+    std::vector<shared_object*> all;
+};
+
+attached_objects& attached() {
+    // Never destroyed: objects may be attached until the very end of the process.
+    static attached_objects& made = *new attached_objects;
+    return made;
+}
+
+std::vector<std::shared_ptr<shared_object>> everything_attached() {
+    const std::lock_guard lock(attached().mutex);
+    std::vector<std::shared_ptr<shared_object>> living;
+    for (shared_object* one : attached().all) {
+        if (auto alive = one->weak_from_this().lock()) living.push_back(std::move(alive));
+    }
+    return living;
+}
+
+constexpr std::chrono::milliseconds first_pause{1};
+constexpr std::chrono::milliseconds longest_pause{16};
+
+task<void> repair_later(std::vector<std::shared_ptr<shared_object>> locked, participant dead) {
+    for (auto pause = first_pause; !locked.empty(); pause = std::min(2 * pause, longest_pause)) {
+        if (!co_await sleep_for(pause)) co_return;
+        std::erase_if(locked, [dead](const auto& one) { return one->repair(dead); });
+    }
+}
+
+}  // namespace
+
+void repair_for(participant dead, loop* home) {
+    auto all = everything_attached();
+    std::erase_if(all, [dead](const auto& one) { return one->repair(dead); });
+    if (all.empty() || home == nullptr) return;
+    runtime_ref(*home).spawn(repair_later(std::move(all), dead));
+}
+
+result<std::shared_ptr<const unique_fd>> shared_object::shared_ringer() {
+    static std::mutex mutex;
+    static std::weak_ptr<const unique_fd> current;
+    const std::lock_guard lock(mutex);
+    if (auto held = current.lock()) return held;
+    COPROC_TRY(unique_fd bell, system::make_bell());
+    auto made = std::make_shared<const unique_fd>(std::move(bell));
+    current = made;
+    return made;
+}
+
+shared_object::shared_object(region memory, std::shared_ptr<const unique_fd> ringer)
+    : memory_(std::move(memory)), ringer_(std::move(ringer)) {
+    const std::lock_guard lock(attached().mutex);
+    attached().all.push_back(this);
+}
+
+shared_object::~shared_object() {
+    {
+        const std::lock_guard lock(attached().mutex);
+        std::erase(attached().all, this);
+    }
+    leave();
+}
+
+// -- membership
+
+/// Makes this process a member whose bell is the one of `home`.
+result<progress> shared_object::join(loop& home) {
+    COPROC_TRY(doorbell* const bell, doorbell::of(home));
+    if (bell_ == bell) return progress::done;
+    leave();
+    member_table& members = head().members;
+    transaction changing(head(), stalled_);
+    if (!changing) return progress::busy;
+    const auto place = std::ranges::find(members.all, participant{0}, &member::who);
+    if (place == members.all.end()) {
+        return error(std::make_error_code(std::errc::no_buffer_space),
+                     "more than 1024 processes wait for one object");
+    }
+    index_ = static_cast<std::size_t>(place - members.all.begin());
+    cookie_ = bell->add(*this);
+    bell_ = bell;
+    changing.set(place->who, this_participant());
+    changing.set(place->bell, bell->name());
+    changing.set(place->cookie, cookie_);
+    if (index_ >= members.used) changing.set(members.used, index_ + 1);
+    changing.commit();
+    return progress::done;
+}
+
+/// A place that cannot be given back, because the object is locked, is so when the process ends.
+void shared_object::leave() noexcept {
+    if (bell_ == nullptr) return;
+    bell_->remove(cookie_);
+    on_silence();
+}
+
+void shared_object::on_silence() noexcept {
+    bell_ = nullptr;
+    transaction changing(head(), stalled_);
+    if (!changing) return;
+    changing.set(head().members.all[index_].who, 0);
+    changing.commit();
+}
+
+// -- waiting
+
+void shared_object::on_ring() noexcept {
+    for (waiting& side : waiting_) side.asleep.wake_all();
+}
+
+task<result<void>> shared_object::until_done(std::shared_ptr<shared_object> self, std::size_t side,
+                                             attempt& what) {
+    COPROC_CO_TRY(co_await cancellation_point());
+    waiting& here = self->waiting_[side];
+    if (!here.line.try_take()) {
+        COPROC_CO_TRY(co_await here.line.wait());
+    }
+    const turn::holder mine(here.line);
+    loop& home = (co_await current_scope()).home();
+    // Also for what does not have to wait, so that later() knows the loop.
+    if (self->bell_ == nullptr) (void)self->join(home);
+    auto pause = first_pause;
+    bool owes_ring = false;
+    result<void> outcome = success();
+    while (outcome) {
+        auto made = what.make();
+        if (made && made.value() == progress::done) co_return success();
+        if (made && made.value() == progress::not_yet) {
+            owes_ring = false;  // there was nothing to be rung for
+            made = self->join(home);
+        }
+        if (!made) {
+            outcome = made.error();
+        } else if (made.value() == progress::busy) {
+            outcome = co_await sleep_for(pause);
+            pause = std::min(2 * pause, longest_pause);
+        } else {
+            sleepers all = self->sleeping_on(side);
+            all.announce(self->index_, what.need());
+            if (!what.looks_possible()) outcome = co_await here.asleep.wait();
+            owes_ring = all.withdraw(self->index_);
+        }
+    }
+    // Canceled or failed with a ring that somebody else could use.
+    if (owes_ring) self->kick();
+    co_return outcome;
+}
+
+bool shared_object::later(task<void> rest) {
+    if (bell_ == nullptr) return false;
+    runtime_ref(bell_->home()).spawn(std::move(rest));
+    return true;
+}
+
+task<result<progress>> shared_object::when_unlocked(attempt& what) {
+    COPROC_CO_TRY(co_await cancellation_point());
+    for (auto pause = first_pause;; pause = std::min(2 * pause, longest_pause)) {
+        COPROC_CO_TRY(const progress made, what.make());
+        if (made != progress::busy) co_return made;
+        COPROC_CO_TRY(co_await sleep_for(pause));
+    }
+}
+
+// -- repair
+
+bool shared_object::repair(participant dead) noexcept {
+    member_table& members = head().members;
+    for (bool all = false; !all;) {
+        transaction changing(head(), stalled_);
+        if (!changing) return false;
+        all = forget(changing, dead);
+        for (std::size_t i = 0; all && i < members.used; ++i) {
+            if (members.all[i].who != dead) continue;
+            for (std::size_t side = 0; side < shared_head::sides; ++side) {
+                sleeping_on(side).withdraw(i);
+            }
+            changing.set(members.all[i].who, 0);
+            all = changing.room() > 1;
+        }
+        changing.commit();
+    }
+    // Whatever the dead had been rung for, or was about to ring for.
+    kick();
+    return true;
+}
+
+}  // namespace coproc::detail

@@ -1,0 +1,134 @@
+#pragma once
+// What every object that processes share has in common: memory, members who sleep and are woken,
+// one way to wait for it, and the repair after a member's death.
+//
+// An object that lives here is attached: the end of a child, however it came, makes its parent call
+// repair_for(), which takes what the dead had out of everything that is attached.
+
+#include <coproc/detail/wait_list.hpp>
+#include <coproc/task.hpp>
+
+#include "compose/turn.hpp"
+#include "shared/doorbell.hpp"
+#include "shared/region.hpp"
+#include "shared/sleepers.hpp"
+#include "shared/transaction.hpp"
+
+#include <array>
+#include <memory>
+
+namespace coproc::detail {
+
+/// The beginning of every object's memory.
+struct shared_head : object_head {
+    static constexpr std::size_t sides = 3;
+
+    member_table members;
+    std::array<sleeper_table, sides> sleeping;
+};
+
+enum class progress { done, not_yet, busy };
+
+/// Something that may have to wait for other processes.
+class attempt {
+ public:
+    attempt() = default;
+    attempt(const attempt&) = delete;
+    attempt& operator=(const attempt&) = delete;
+
+    /// Done; not possible yet; or the object is locked by somebody who does not go on.
+    virtual result<progress> make() = 0;
+    /// Without the lock: might make() succeed, or fail, now?
+    virtual bool looks_possible() const noexcept = 0;
+    /// How much of the object it needs to be woken for.
+    virtual std::uint64_t need() const noexcept { return 0; }
+
+ protected:
+    ~attempt() = default;
+};
+
+/// One made of two functions.
+template <class Make, class Possible>
+class attempt_with final : public attempt {
+ public:
+    attempt_with(Make make, Possible possible, std::uint64_t need = 0)
+        : make_(std::move(make)), possible_(std::move(possible)), need_(need) {}
+    result<progress> make() override { return make_(); }
+    bool looks_possible() const noexcept override { return possible_(); }
+    std::uint64_t need() const noexcept override { return need_; }
+
+ private:
+    Make make_;
+    Possible possible_;
+    std::uint64_t need_;
+};
+
+class shared_object : public std::enable_shared_from_this<shared_object>, private bell_listener {
+ public:
+    shared_object(const shared_object&) = delete;
+    shared_object& operator=(const shared_object&) = delete;
+    virtual ~shared_object();
+
+    int fd() const noexcept { return memory_.fd(); }
+
+    /// Takes out what the dead had here. False if the object is locked: once more, later.
+    bool repair(participant dead) noexcept;
+
+ protected:
+    explicit shared_object(region memory, std::shared_ptr<const unique_fd> ringer);
+
+    static result<std::shared_ptr<const unique_fd>> shared_ringer();
+
+    /// Lock-free where nothing stands in the way: makes attempts until one is done or fails, asleep
+    /// on `side` in between; those of one process in the order of their coming.
+    /// Lifetime: `what` lives until the await ends.
+    /// Cancellation: what was not done is not done; a ring that had come is passed on.
+    static task<result<void>> until_done(std::shared_ptr<shared_object> self, std::size_t side,
+                                         attempt& what);
+
+    /// Runs `rest` on the loop where the object was used last. False if there is none.
+    bool later(task<void> rest);
+
+    /// Makes attempts until one does not find the object locked: for what never has to wait else.
+    /// Lifetime: the object and `what` until the await ends.
+    static task<result<progress>> when_unlocked(attempt& what);
+
+    /// Takes what belongs to `dead` out of the object's own words, as much as fits into one
+    /// transaction; true if that was all.
+    virtual bool forget(transaction& changing, participant dead) noexcept = 0;
+    /// Wakes who could go on now, if somebody sleeps.
+    virtual void kick() noexcept = 0;
+
+    sleepers sleeping_on(std::size_t side) const noexcept {
+        return {head().sleeping[side], head().members};
+    }
+    int ringer() const noexcept { return ringer_->get(); }
+    shared_head& head() const noexcept { return memory_.as<shared_head>(); }
+    const region& memory() const noexcept { return memory_; }
+    bool& stalled() noexcept { return stalled_; }
+
+ private:
+    struct waiting {
+        turn line;
+        wait_list asleep;
+    };
+
+    void on_ring() noexcept override;
+    void on_silence() noexcept override;
+    result<progress> join(loop& home);
+    void leave() noexcept;
+
+    region memory_;
+    std::shared_ptr<const unique_fd> ringer_;
+    std::array<waiting, shared_head::sides> waiting_;
+    bool stalled_ = false;
+    doorbell* bell_ = nullptr;  // of the loop where it is waited for
+    std::uint64_t cookie_ = 0;
+    std::size_t index_ = 0;
+};
+
+/// Repairs everything that is attached in this process; what is locked at the moment is repaired
+/// by a task on `home`, if there is one, later. Thread-safe.
+void repair_for(participant dead, loop* home);
+
+}  // namespace coproc::detail

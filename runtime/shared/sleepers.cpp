@@ -1,0 +1,87 @@
+#include "shared/sleepers.hpp"
+
+#include "words/sharing_linux.hpp"
+
+#include <atomic>
+#include <bit>
+
+namespace coproc::detail {
+
+namespace {
+
+using word = std::atomic_ref<std::uint64_t>;
+
+enum state : std::uint64_t { idle = 0, asleep = 1, rung = 2 };
+constexpr std::uint64_t state_bits = 3;
+
+state state_of(std::uint64_t seen) noexcept { return static_cast<state>(seen & state_bits); }
+
+/// The word of the next generation.
+std::uint64_t next(std::uint64_t seen, state now) noexcept {
+    return ((seen >> 2U) + 1) << 2U | now;
+}
+
+}  // namespace
+
+void sleepers::announce(std::size_t index, std::uint64_t need) noexcept {
+    sleeper_table::place& mine = table_->all[index];
+    mine.need = need;
+    word(mine.word).store(next(mine.word, asleep), std::memory_order_seq_cst);
+    // A full barrier: whoever published before it is seen by the look that follows, whoever
+    // publishes after it sees us.
+    word(table_->asleep[index / 64]).fetch_or(std::uint64_t{1} << index % 64);
+}
+
+bool sleepers::withdraw(std::size_t index) noexcept {
+    sleeper_table::place& mine = table_->all[index];
+    const std::uint64_t before = word(mine.word).exchange(next(mine.word, idle));
+    word(table_->asleep[index / 64]).fetch_and(~(std::uint64_t{1} << index % 64));
+    return state_of(before) == rung;
+}
+
+bool sleepers::anybody() const noexcept {
+    // Between publishing and looking for sleepers, so that one of the two sees the other.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    const std::size_t used = (word(members_->used).load() + 63) / 64;
+    for (std::size_t i = 0; i < used; ++i) {
+        if (word(table_->asleep[i]).load(std::memory_order_relaxed) != 0) return true;
+    }
+    return false;
+}
+
+/// True if it has been rung for this reason, and by us.
+bool sleepers::wake(int from, std::size_t index, std::uint64_t room) noexcept {
+    sleeper_table::place& other = table_->all[index];
+    std::uint64_t seen = word(other.word).load();
+    if (state_of(seen) != asleep || other.need > room) return false;
+    const member& who = members_->all[index];
+    const auto rang = system::ring(from, who.bell, who.cookie);
+    // One with no room for more rings is going to look in any case.
+    if (!rang && rang.error() != errc::would_block) return false;
+    return word(other.word).compare_exchange_strong(seen, (seen & ~state_bits) | rung);
+}
+
+void sleepers::wake_one(int from, std::uint64_t room, bool (*reason)(const void*),
+                        const void* argument) noexcept {
+    if (!anybody()) return;
+    const std::size_t used = word(members_->used).load();
+    const std::size_t first = word(table_->next).load(std::memory_order_relaxed) % used;
+    for (std::size_t i = 0; i < used; ++i) {
+        const std::size_t index = (first + i) % used;
+        const std::uint64_t bits = word(table_->asleep[index / 64]).load();
+        if ((bits >> index % 64 & 1) == 0) continue;
+        if (wake(from, index, room)) {
+            word(table_->next).store(index + 1, std::memory_order_relaxed);
+            return;
+        }
+        if (!reason(argument)) return;
+    }
+}
+
+void sleepers::wake_all(int from) noexcept {
+    if (!anybody()) return;
+    const std::size_t used = word(members_->used).load();
+    for (std::size_t index = 0; index < used; ++index) wake(from, index, UINT64_MAX);
+}
+
+}  // namespace coproc::detail
