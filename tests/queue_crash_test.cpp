@@ -1,0 +1,294 @@
+// Queues when a process dies at any instruction of what it does to them.
+
+#include "channels/byte_queue.hpp"
+#include "support/catch.hpp"
+#include "support/stepped.hpp"
+#include "words/system.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+using coproc::bytes;
+using coproc::errc;
+using coproc::result;
+using coproc::detail::byte_queue;
+using coproc::detail::participant;
+using coproc::detail::queue_cell;
+using coproc::detail::queue_content;
+using coproc::detail::region;
+using coproc::testing::kill_everywhere;
+using coproc::testing::kill_grid;
+
+namespace {
+
+constexpr participant victim = 4711;
+constexpr participant second_victim = 4712;
+
+bytes message(std::size_t number, std::size_t size) {
+    bytes made(std::max(size, sizeof number), std::byte(number * 7 + 1));
+    std::memcpy(made.data(), &number, sizeof number);
+    return made;
+}
+std::size_t number_of(const bytes& one) {
+    std::size_t number = 0;
+    std::memcpy(&number, one.data(), sizeof number);
+    CHECK(one == message(number, one.size()));
+    return number;
+}
+
+/// A queue, and a look at its memory from beside it.
+class watched_queue {
+ public:
+    explicit watched_queue(bool joinable)
+        : memory_(queue_content::make({1, 0, 200'000, joinable}).value()), content_(memory_) {
+        auto file = coproc::system::duplicate(memory_.fd()).value();
+        queue = byte_queue::open(std::move(file), 1, joinable).value();
+    }
+
+    byte_queue::ref queue;
+
+    std::vector<std::size_t> drain() {
+        std::vector<std::size_t> numbers;
+        while (const auto one = queue->try_get()) {
+            numbers.push_back(number_of(one.value().content));
+            if (one.value().cell != 0) {
+                queue->end(one.value().cell, one.value().number).value();
+            }
+        }
+        return numbers;
+    }
+
+    /// The invariants of queue_layout.hpp.
+    void check_whole() const {
+        const auto& now = content_.layout();
+        CHECK(now.changes == 0);
+        std::map<std::uint64_t, int> owners;
+        std::map<std::uint64_t, std::uint64_t> holders;
+        std::uint64_t bytes_used = 0;
+        std::uint64_t blocks_used = 0;
+        for (auto free = now.free_block; free != 0; free = block(free).next) ++owners[free];
+        std::uint64_t messages = 0;
+        for (auto one = now.head_block; one != 0; one = block(one).next) {
+            ++owners[one];
+            ++blocks_used;
+            ++holders[one];
+            const auto end = one == now.tail_block ? now.tail : block(one).end;
+            for (auto at = one == now.head_block ? now.head : 0; at < end; ++messages) {
+                const auto record = record_at(one, at);
+                const auto cost = (record.size + 7) / 8 * 8 + 8;
+                if (record.cell == 0) bytes_used += cost;
+                at += cost;
+            }
+        }
+        for (std::uint64_t number = 1; number <= now.cells_made; ++number) {
+            const queue_cell& cell = content_.cell(number);
+            if (cell.state == queue_cell::unused) continue;
+            bytes_used += (cell.size + 7) / 8 * 8 + 8;
+            if (cell.size <= coproc::detail::longest_inline) {
+                if (holders[cell.block]++ == 0) {
+                    ++owners[cell.block];
+                    ++blocks_used;
+                }
+            } else {
+                for (auto one = cell.block; one != 0; one = block(one).next) ++owners[one];
+                blocks_used += coproc::detail::blocks_for(cell.size);
+            }
+        }
+        CHECK(owners.size() == now.blocks_made);
+        CHECK(std::ranges::all_of(owners, [](const auto& one) { return one.second == 1; }));
+        for (const auto& [number, count] : holders) CHECK(block(number).holders == count);
+        CHECK(now.bytes_used == bytes_used);
+        CHECK(now.blocks_used == blocks_used);
+        CHECK(now.put_count - now.got_count == messages);
+        CHECK(now.filling_count == 0);
+    }
+
+ private:
+    coproc::detail::queue_block& block(std::uint64_t number) const {
+        auto* table = reinterpret_cast<coproc::detail::queue_block*>(
+            memory_.data() + content_.layout().table_offset);
+        return table[number - 1];
+    }
+    coproc::detail::queue_record record_at(std::uint64_t block, std::uint64_t at) const {
+        coproc::detail::queue_record record;
+        std::memcpy(&record,
+                    memory_.data() + content_.layout().blocks_offset +
+                        (block - 1) * coproc::detail::block_size + at,
+                    sizeof record);
+        return record;
+    }
+
+    region memory_;
+    queue_content content_;
+};
+
+using numbers = std::vector<std::size_t>;
+
+// Made before anything is counted.
+const bytes small_message = message(9, 20);
+const bytes inline_message = message(9, 4000);
+const bytes large_message = message(9, 30'000);
+
+/// What a process does to a queue, and what is in it afterwards if it did, or did not.
+struct scene {
+    const char* name;
+    bool joinable;
+    std::vector<std::size_t> sizes;  // of the messages that are there before
+    void (*work)(byte_queue& queue);
+    std::vector<numbers> outcomes;
+    long grid;
+};
+
+const scene scenes[] = {
+    {"put small",
+     false,
+     {10, 10},
+     [](byte_queue& q) { q.try_put(small_message).value(); },
+     {{0, 1}, {0, 1, 9}},
+     5},
+    {"put the first",
+     false,
+     {},
+     [](byte_queue& q) { q.try_put(small_message).value(); },
+     {{}, {9}},
+     17},
+    {"put into a new block",
+     false,
+     {4000, 4000},
+     [](byte_queue& q) { q.try_put(inline_message).value(); },
+     {{0, 1}, {0, 1, 9}},
+     5},
+    {"put large",
+     false,
+     {10},
+     [](byte_queue& q) { q.try_put(large_message).value(); },
+     {{0}, {0, 9}},
+     23},
+    {"get small", false, {10, 10}, [](byte_queue& q) { q.try_get().value(); }, {{0, 1}, {1}}, 7},
+    {"get the last of a block",
+     false,
+     {4000, 4000, 4000},
+     [](byte_queue& q) {
+         for (int i = 0; i < 3; ++i) q.try_get().value();
+     },
+     {{0, 1, 2}, {1, 2}, {2}, {}},
+     19},
+    {"get large",
+     false,
+     {30'000, 10},
+     [](byte_queue& q) { q.try_get().value(); },
+     {{0, 1}, {1}},
+     13},
+    {"lease and do",
+     true,
+     {10, 10},
+     [](byte_queue& q) {
+         const auto taken = q.try_get().value();
+         q.end(taken.cell, taken.number).value();
+     },
+     {{0, 1}, {1}},
+     13},
+    {"lease and do a large one",
+     true,
+     {30'000, 10},
+     [](byte_queue& q) {
+         const auto taken = q.try_get().value();
+         q.end(taken.cell, taken.number).value();
+     },
+     {{0, 1}, {1}},
+     13},
+    {"lease two, do the second, give back the first",
+     true,
+     {10, 30'000, 10},
+     [](byte_queue& q) {
+         const auto first = q.try_get().value();
+         const auto second = q.try_get().value();
+         q.end(second.cell, second.number).value();
+         q.give_back(first.cell);
+     },
+     {{0, 1, 2}, {0, 2}},
+     29},
+};
+
+/// The scene set anew for each death.
+std::optional<watched_queue> stage;
+
+void set(const scene& scene) {
+    stage.emplace(scene.joinable);
+    for (std::size_t i = 0; i < scene.sizes.size(); ++i) {
+        stage->queue->try_put(message(i, scene.sizes[i])).value();
+    }
+}
+
+void check_after(const scene& scene) {
+    stage->check_whole();
+    stage->queue->try_put(message(100, 50)).value();
+    stage->queue->try_put(message(101, 20'000)).value();
+    numbers got = stage->drain();
+    REQUIRE(got.size() >= 2);
+    CHECK(got.back() == 101);
+    got.resize(got.size() - 2);
+    CAPTURE(got);
+    CHECK(std::ranges::find(scene.outcomes, got) != scene.outcomes.end());
+    stage->check_whole();
+}
+
+}  // namespace
+
+TEST_CASE("queue: a process killed at any instruction leaves it whole", "[queue][process][long]") {
+    for (const scene& scene : scenes) {
+        DYNAMIC_SECTION(scene.name) {
+            const auto work = [&] {
+                coproc::detail::become(victim);
+                scene.work(*stage->queue);
+            };
+            const auto after = [&](bool) {
+                REQUIRE(stage->queue->repair(victim));
+                check_after(scene);
+            };
+            const int kills =
+                kill_everywhere(kill_grid(scene.grid), [&] { set(scene); }, work, after);
+            CHECK(kills > 20);
+            WARN(scene.name << ": " << kills << " kills survived");
+            stage.reset();
+        }
+    }
+}
+
+TEST_CASE("queue: killed in the middle of repairing after somebody who was killed",
+          "[queue][process][long]") {
+    for (const scene& scene : scenes) {
+        DYNAMIC_SECTION(scene.name) {
+            int both = 0;
+            // The first death at a coarse grid of points, the repairer's at another.
+            for (long first = 1; first > 0;) {
+                bool was_killed = true;
+                const auto before = [&] {
+                    set(scene);
+                    coproc::testing::stepped child([&] {
+                        coproc::detail::become(victim);
+                        scene.work(*stage->queue);
+                    });
+                    was_killed = child.step(first);
+                };
+                const auto repair = [] {
+                    coproc::detail::become(second_victim);
+                    stage->queue->repair(victim);
+                };
+                const auto after = [&](bool) {
+                    REQUIRE(stage->queue->repair(second_victim));
+                    REQUIRE(stage->queue->repair(victim));
+                    check_after(scene);
+                };
+                both += kill_everywhere(31 * kill_grid(2), before, repair, after);
+                first = was_killed ? first + 47 * kill_grid(5) : 0;
+            }
+            CHECK(both > 0);
+            WARN(scene.name << ": " << both << " double kills survived");
+            stage.reset();
+        }
+    }
+}
