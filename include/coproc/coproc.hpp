@@ -9,6 +9,7 @@
 #include <coproc/exit_status.hpp>
 #include <coproc/generator.hpp>
 #include <coproc/joinable_queue.hpp>
+#include <coproc/lock.hpp>
 #include <coproc/log.hpp>
 #include <coproc/offload.hpp>
 #include <coproc/process.hpp>

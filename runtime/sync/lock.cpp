@@ -1,0 +1,148 @@
+#include <coproc/lock.hpp>
+
+#include "shared/shared_object.hpp"
+
+namespace coproc {
+
+namespace detail {
+
+namespace {
+
+struct lock_layout : shared_head {
+    participant owner;
+    std::uint64_t owner_died;
+};
+
+bool always() { return true; }
+
+}  // namespace
+
+class lock_object final : public shared_object {
+ public:
+    lock_object(region memory, std::shared_ptr<const unique_fd> ringer)
+        : shared_object(std::move(memory), std::move(ringer)) {}
+
+    static result<lock_ref> create() {
+        COPROC_TRY(auto memory, region::create(region_kind::lock, sizeof(lock_layout)));
+        COPROC_TRY(make_lock(memory.as<lock_layout>()));
+        memory.finish();
+        return attach(std::move(memory));
+    }
+    static result<lock_ref> open(unique_fd file) {
+        COPROC_TRY(auto memory, region::open(std::move(file), region_kind::lock));
+        return attach(std::move(memory));
+    }
+
+    bool is_locked() const noexcept { return peek(words().owner) != 0; }
+
+    /// `owner_died`: whether the new owner is the one to be told.
+    result<progress> acquire(bool& owner_died) {
+        if (is_locked()) return progress::not_yet;
+        transaction changing(words(), stalled());
+        if (!changing) return progress::busy;
+        if (words().owner != 0) return progress::not_yet;
+        owner_died = words().owner_died != 0;
+        changing.set(words().owner, this_participant());
+        if (owner_died) changing.set(words().owner_died, 0);
+        changing.commit();
+        return progress::done;
+    }
+    /// Now, or as soon as it is possible.
+    void release() noexcept {
+        const auto released = release_now();
+        if (released && released.value() == progress::busy) {
+            (void)later(release_later(std::static_pointer_cast<lock_object>(shared_from_this())));
+        }
+    }
+
+    static task<result<bool>> wait_for(lock_ref self) {
+        bool owner_died = false;
+        attempt_with acquiring([&] { return self->acquire(owner_died); },
+                               [&] { return !self->is_locked(); });
+        COPROC_CO_TRY(co_await until_done(self, 0, acquiring));
+        co_return owner_died;
+    }
+
+ private:
+    static result<lock_ref> attach(region memory) {
+        COPROC_TRY(auto ringer, shared_ringer());
+        return std::make_shared<lock_object>(std::move(memory), std::move(ringer));
+    }
+    lock_layout& words() const noexcept { return memory().as<lock_layout>(); }
+
+    result<progress> release_now() {
+        {
+            transaction changing(words(), stalled());
+            if (!changing) return progress::busy;
+            changing.set(words().owner, 0);
+            changing.commit();
+        }
+        kick();
+        return progress::done;
+    }
+    static task<void> release_later(lock_ref self) {
+        attempt_with releasing([&] { return self->release_now(); }, always);
+        (void)co_await when_unlocked(releasing);
+    }
+
+    bool forget(transaction& changing, participant dead) noexcept override {
+        if (words().owner != dead) return true;
+        changing.set(words().owner, 0);
+        changing.set(words().owner_died, 1);
+        return true;
+    }
+    void kick() noexcept override {
+        const auto reason = [](const void* self) {
+            return !static_cast<const lock_object*>(self)->is_locked();
+        };
+        if (!is_locked()) sleeping_on(0).wake_one(ringer(), UINT64_MAX, reason, this);
+    }
+};
+
+}  // namespace detail
+
+result<lock> lock::create() {
+    COPROC_TRY(auto made, detail::lock_object::create());
+    return lock(std::move(made));
+}
+
+bool lock::is_locked() const noexcept { return object_->is_locked(); }
+
+result<lock::guard> lock::try_acquire() const {
+    bool owner_died = false;
+    COPROC_TRY(const detail::progress made, object_->acquire(owner_died));
+    if (made != detail::progress::done) return errc::would_block;
+    return guard(object_, owner_died);
+}
+
+task<result<lock::guard>> lock::acquire() const {
+    // Not a coroutine of its own `this`: the lock object may be moved or dropped meanwhile.
+    const auto wait = [](detail::lock_ref object) -> task<result<guard>> {
+        COPROC_CO_TRY(const bool owner_died, co_await detail::lock_object::wait_for(object));
+        co_return guard(std::move(object), owner_died);
+    };
+    return wait(object_);
+}
+
+result<void> lock::guard::release() {
+    if (!object_) return errc::too_many_releases;
+    drop();
+    return success();
+}
+
+void lock::guard::drop() noexcept {
+    if (const auto held = std::exchange(object_, nullptr)) held->release();
+}
+
+void codec<lock>::encode(encoder& into, const lock& from) {
+    into.attach(from.object_->fd());
+    into.keep(from.object_);
+}
+
+result<lock> codec<lock>::decode(decoder& from) {
+    COPROC_TRY(auto file, from.take_fd());
+    COPROC_TRY(auto opened, detail::lock_object::open(std::move(file)));
+    return lock(std::move(opened));
+}
+
+}  // namespace coproc
