@@ -189,6 +189,28 @@ TEST_CASE("examples: pipe brings a child's message to its parent", "[process]") 
     CHECK(one.ended.err.empty());
 }
 
+TEST_CASE("examples: queue brings a message from one child to another", "[process]") {
+    const shown one = show("queue", "0.05");
+    CHECK(sorted(lines_of(one.ended.out)) == texts{"[get_data] get queue data : Hello world",
+                                                   "[set_data] set queue data : Hello world"});
+    CHECK(one.ended.err.empty());
+}
+
+TEST_CASE("examples: simple_queue brings numbers there and squares back", "[process]") {
+    const shown one = show("simple_queue", "0.05");
+    CHECK(one.ended.out == "1\n4\n9\n16\n25\n");
+    CHECK(one.ended.err.empty());
+}
+
+TEST_CASE("examples: joinable_queue gives a dead worker's job to the next one", "[process]") {
+    const shown one = show("joinable_queue", "0.05");
+    CHECK(lines_of(one.ended.out) == texts{"[clumsy] begins washing up, and dies",
+                                           "<process(clumsy, stopped[SIGKILL])>, 3 jobs are left",
+                                           "[careful] does washing up", "[careful] does sweeping",
+                                           "[careful] does dusting", "all is done"});
+    CHECK(one.ended.err.empty());
+}
+
 // wordcount, compared with wc.
 
 namespace {

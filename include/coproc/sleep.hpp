@@ -66,6 +66,14 @@ class sleep_op : public detail::operation<sleep_op>, private detail::alarm {
     return sleep_op(when);
 }
 
+namespace detail {
+
+/// One turn of the loop for everything else, fds and timers included; a yield() is one for what is
+/// ready already.
+[[nodiscard]] inline sleep_op loop_turn() noexcept { return sleep_until(clock::time_point::min()); }
+
+}  // namespace detail
+
 /// The same after `duration`, any of std::chrono; one beyond the clock's range means for ever.
 template <class Rep, class Period>
 [[nodiscard]] sleep_op sleep_for(std::chrono::duration<Rep, Period> duration) noexcept {

@@ -1,5 +1,7 @@
 #include "channels/byte_queue.hpp"
 
+#include <coproc/sleep.hpp>
+
 #include <atomic>
 
 namespace coproc::detail {
@@ -170,7 +172,7 @@ task<result<void>> byte_queue::fill(ref self, std::uint64_t cell,
         if (before == message.size()) {
             COPROC_CO_TRY(co_await when_unlocked(lengthening));
         } else if (!message.empty()) {
-            COPROC_CO_TRY(co_await yield());
+            COPROC_CO_TRY(co_await loop_turn());
         }
     }
     co_return success();
@@ -212,7 +214,7 @@ task<result<taken_message>> byte_queue::get(ref self) {
     COPROC_CO_TRY(co_await until_done(self, queue_layout::consumers, taking));
     if (taken.cell == 0) co_return std::move(taken);
     for (std::uint64_t block = 0; !self->content_.copy(taken.cell, block, taken.content);) {
-        if (const auto turned = co_await yield(); !turned) {
+        if (const auto turned = co_await loop_turn(); !turned) {
             self->give_back(taken.cell);
             co_return turned.error();
         }

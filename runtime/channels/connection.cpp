@@ -1,4 +1,5 @@
 #include <coproc/connection.hpp>
+#include <coproc/sleep.hpp>
 
 #include "channels/message_socket.hpp"
 #include "words/system.hpp"
@@ -121,7 +122,7 @@ task<result<void>> take_bytes(detail::connection_ref from, Destination& to) {
         taken += part.size();
         if (taken < header.size) {
             if (part.size() == slice) {
-                COPROC_CO_TRY(co_await yield());
+                COPROC_CO_TRY(co_await detail::loop_turn());
             }
             continue;
         }

@@ -1,5 +1,7 @@
 #include "channels/message_socket.hpp"
 
+#include <coproc/sleep.hpp>
+
 #include "words/system.hpp"
 
 #include <algorithm>
@@ -87,7 +89,7 @@ task<result<void>> message_socket::send(outgoing message) {
     for (;;) {
         result<void> outcome = is_open() ? success() : result<void>(errc::closed);
         if (outcome && scope.is_canceled()) outcome = errc::canceled;
-        if (outcome && spent_all()) outcome = co_await yield();
+        if (outcome && spent_all()) outcome = co_await loop_turn();
         if (outcome && is_open()) outcome = send_some(message, header, done);
         if (outcome && done.sent == sizeof header + message.bytes.size()) co_return success();
         if (!outcome && outcome.error() == errc::would_block) {
@@ -169,7 +171,7 @@ task<result<message_header>> message_socket::wait_message(std::size_t enough) {
         message_header header;
         COPROC_CO_TRY(const bool has_come, has_message(header, enough));
         if (spent_all()) {
-            COPROC_CO_TRY(co_await yield());
+            COPROC_CO_TRY(co_await loop_turn());
             continue;
         }
         if (has_come) {
