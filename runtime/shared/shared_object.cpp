@@ -109,10 +109,12 @@ result<progress> shared_object::join(loop& home) {
 void shared_object::leave() noexcept {
     if (bell_ == nullptr) return;
     bell_->remove(cookie_);
-    on_silence();
+    give_place_back();
 }
 
-void shared_object::on_silence() noexcept {
+void shared_object::on_silence() noexcept { give_place_back(); }
+
+void shared_object::give_place_back() noexcept {
     bell_ = nullptr;
     transaction changing(head(), stalled_);
     if (!changing) return;

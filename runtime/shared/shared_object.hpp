@@ -117,6 +117,7 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     void on_silence() noexcept override;
     result<progress> join(loop& home);
     void leave() noexcept;
+    void give_place_back() noexcept;
 
     region memory_;
     std::shared_ptr<const unique_fd> ringer_;
