@@ -20,6 +20,7 @@
 #include <coproc/run.hpp>
 #include <coproc/runtime.hpp>
 #include <coproc/scope.hpp>
+#include <coproc/semaphore.hpp>
 #include <coproc/shield.hpp>
 #include <coproc/sleep.hpp>
 #include <coproc/task.hpp>

@@ -34,10 +34,6 @@ result<byte_queue::ref> byte_queue::open(unique_fd file, std::uint64_t fingerpri
     return made;
 }
 
-byte_queue::ref byte_queue::self() noexcept {
-    return std::static_pointer_cast<byte_queue>(shared_from_this());
-}
-
 /// One transaction: busy if it cannot be had; `change(transaction&)` says what came of it, and
 /// what it has changed is in force only if that is progress::done.
 template <class Change>
@@ -277,20 +273,8 @@ result<progress> byte_queue::give_back_now(std::uint64_t cell) {
     return made;
 }
 
-task<void> byte_queue::end_later(ref self, std::uint64_t cell, std::uint64_t number) {
-    attempt_with ending([&] { return self->end_now(cell, number); }, always);
-    (void)co_await when_unlocked(ending);
-}
-
-task<void> byte_queue::give_back_later(ref self, std::uint64_t cell) {
-    attempt_with giving([&] { return self->give_back_now(cell); }, always);
-    (void)co_await when_unlocked(giving);
-}
-
 result<void> byte_queue::end(std::uint64_t cell, std::uint64_t number) {
-    COPROC_TRY(const progress made, end_now(cell, number));
-    if (made == progress::done || later(end_later(self(), cell, number))) return success();
-    return errc::would_block;
+    return now_or_later([this, cell, number] { return end_now(cell, number); });
 }
 
 result<void> byte_queue::end_oldest_lease() {
@@ -300,8 +284,7 @@ result<void> byte_queue::end_oldest_lease() {
 }
 
 void byte_queue::give_back(std::uint64_t cell) {
-    const auto given = give_back_now(cell);
-    if (given && given.value() == progress::busy) (void)later(give_back_later(self(), cell));
+    (void)now_or_later([this, cell] { return give_back_now(cell); });
 }
 
 task<result<void>> byte_queue::join(ref self) {

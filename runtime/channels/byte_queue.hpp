@@ -53,7 +53,6 @@ class byte_queue final : public shared_object {
     explicit byte_queue(region memory, std::shared_ptr<const unique_fd> ringer)
         : shared_object(std::move(memory), std::move(ringer)), content_(this->memory()) {}
 
-    ref self() noexcept;
     template <class Change>
     result<progress> in_transaction(const Change& change);
     template <class Put>
@@ -77,8 +76,6 @@ class byte_queue final : public shared_object {
 
     result<progress> end_now(std::uint64_t cell, std::uint64_t number);
     result<progress> give_back_now(std::uint64_t cell);
-    static task<void> end_later(ref self, std::uint64_t cell, std::uint64_t number);
-    static task<void> give_back_later(ref self, std::uint64_t cell);
 
     bool forget(transaction& changing, participant dead) noexcept override;
     void kick() noexcept override;

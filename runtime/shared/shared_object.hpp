@@ -86,12 +86,18 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     static task<result<void>> until_done(std::shared_ptr<shared_object> self, std::size_t side,
                                          attempt& what);
 
-    /// Runs `rest` on the loop where the object was used last. False if there is none.
-    bool later(task<void> rest);
-
     /// Makes attempts until one does not find the object locked: for what never has to wait else.
     /// Lifetime: the object and `what` until the await ends.
     static task<result<progress>> when_unlocked(attempt& what);
+
+    /// The same now if possible, and otherwise by a task on the loop where the object was used
+    /// last; errc::would_block if there is none.
+    template <class Make>
+    result<void> now_or_later(Make make) {
+        COPROC_TRY(const progress made, make());
+        if (made != progress::busy || later(retry(shared_from_this(), make))) return success();
+        return errc::would_block;
+    }
 
     /// Takes what belongs to `dead` out of the object's own words, as much as fits into one
     /// transaction; true if that was all.
@@ -108,6 +114,14 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     bool& stalled() noexcept { return stalled_; }
 
  private:
+    bool later(task<void> rest);
+    template <class Make>
+    static task<void> retry([[maybe_unused]] std::shared_ptr<shared_object> kept, Make make) {
+        const auto always = [] { return true; };
+        attempt_with what(make, always);
+        (void)co_await when_unlocked(what);
+    }
+
     struct waiting {
         turn line;
         wait_list asleep;

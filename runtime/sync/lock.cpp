@@ -13,8 +13,6 @@ struct lock_layout : shared_head {
     std::uint64_t owner_died;
 };
 
-bool always() { return true; }
-
 }  // namespace
 
 class lock_object final : public shared_object {
@@ -47,12 +45,8 @@ class lock_object final : public shared_object {
         changing.commit();
         return progress::done;
     }
-    /// Now, or as soon as it is possible.
     void release() noexcept {
-        const auto released = release_now();
-        if (released && released.value() == progress::busy) {
-            (void)later(release_later(std::static_pointer_cast<lock_object>(shared_from_this())));
-        }
+        (void)now_or_later([this] { return release_now(); });
     }
 
     static task<result<bool>> wait_for(lock_ref self) {
@@ -80,11 +74,6 @@ class lock_object final : public shared_object {
         kick();
         return progress::done;
     }
-    static task<void> release_later(lock_ref self) {
-        attempt_with releasing([&] { return self->release_now(); }, always);
-        (void)co_await when_unlocked(releasing);
-    }
-
     bool forget(transaction& changing, participant dead) noexcept override {
         if (words().owner != dead) return true;
         changing.set(words().owner, 0);
