@@ -93,16 +93,16 @@ int kill_everywhere(long grid, const std::function<void()>& before,
     }
 }
 
-// With sanitizers there are some ten times as many instructions, and only some are the program's.
+// With sanitizers there are some fifty times as many instructions, and few are the program's.
 #if defined(__SANITIZE_ADDRESS__)
-constexpr long finest = 101;
+constexpr long finest = 1009;
 #else
 constexpr long finest = 1;
 #endif
 
 long kill_grid(long coarse) {
     if (std::getenv("COPROC_TEST_LONG") != nullptr) return finest;
-    return coarse * (finest > 1 ? 30 : 1);
+    return coarse * (finest > 1 ? 500 : 1);
 }
 
 }  // namespace coproc::testing
