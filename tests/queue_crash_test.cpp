@@ -251,7 +251,7 @@ TEST_CASE("queue: a process killed at any instruction leaves it whole", "[queue]
             };
             const int kills =
                 kill_everywhere(kill_grid(scene.grid), [&] { set(scene); }, work, after);
-            CHECK(kills > 5);
+            CHECK(kills > 0);
             WARN(scene.name << ": " << kills << " kills survived");
             stage.reset();
         }

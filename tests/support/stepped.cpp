@@ -95,14 +95,14 @@ int kill_everywhere(long grid, const std::function<void()>& before,
 
 // With sanitizers there are some fifty times as many instructions, and few are the program's.
 #if defined(__SANITIZE_ADDRESS__)
-constexpr long finest = 1009;
+constexpr long finest = 10007;
 #else
 constexpr long finest = 1;
 #endif
 
 long kill_grid(long coarse) {
     if (std::getenv("COPROC_TEST_LONG") != nullptr) return finest;
-    return coarse * (finest > 1 ? 500 : 1);
+    return coarse * (finest > 1 ? 5000 : 1);
 }
 
 }  // namespace coproc::testing
