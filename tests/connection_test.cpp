@@ -966,7 +966,10 @@ CO_TEST_CASE("connection: 200000 messages reach a child that reads as fast as it
     int ticks = 0;
     bool over = false;
     const auto tick = [&]() -> task<void> {
-        for (; !over; ++ticks) (co_await coproc::sleep_for(0s)).value();
+        while (!over) {
+            (co_await coproc::sleep_for(0s)).value();
+            ++ticks;
+        }
     };
     const auto rt = co_await coproc::current_runtime();
     const auto ticking = rt.spawn(tick());
