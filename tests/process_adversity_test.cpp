@@ -970,7 +970,9 @@ reply reply_to(const control::bootstrap& said, std::uint64_t type,
     body.put(said);
     coproc::detail::message_socket socket(std::move(ends[0]));
     const std::array fds{lifeline[0].get()};
-    socket.try_send({type, body.bytes(), fds}).value();
+    // One that refuses may be gone before it has been asked.
+    const auto sent = socket.try_send({type, body.bytes(), fds});
+    if (!sent) CHECK(sent.error() == errc::end_of_stream);
     reply got{code_of(pid), std::nullopt};
     while (const auto header = socket.try_message()) {
         coproc::decoder message(socket.body(header.value()), socket.take_fds(header.value()));
