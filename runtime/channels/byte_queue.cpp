@@ -38,7 +38,7 @@ result<byte_queue::ref> byte_queue::open(unique_fd file, std::uint64_t fingerpri
 /// what it has changed is in force only if that is progress::done.
 template <class Change>
 result<progress> byte_queue::in_transaction(const Change& change) {
-    transaction changing(content_.layout(), stalled());
+    transaction changing(content_.layout(), experience());
     if (!changing) return progress::busy;
     result<progress> made = change(changing);
     if (made && made.value() == progress::done) changing.commit();
@@ -92,7 +92,9 @@ result<progress> byte_queue::put_some(std::span<const encoder>& rest) {
         for (; count < rest.size() && changing.room() > changes_of_one; ++count) {
             const auto message = rest[count].bytes();
             if (message.size() > longest_inline || !content_.has_room(message.size())) break;
-            COPROC_TRY(content_.append(changing, message));
+            const auto appended = content_.append(changing, message);
+            if (!appended && count == 0) return appended;
+            if (!appended) break;
         }
         return success();
     });
@@ -128,15 +130,18 @@ task<result<void>> byte_queue::put_large(ref self, std::span<const std::byte> me
         if (published) co_return success();
         outcome = published.error();
     }
-    self->give_back(cell);
+    self->give_back(cell, 0);
     co_return outcome;
 }
 
 result<progress> byte_queue::reserve(std::size_t size, std::uint64_t& cell) {
-    return put_if_possible(size, [&](transaction& changing) -> result<void> {
+    auto made = put_if_possible(size, [&](transaction& changing) -> result<void> {
         COPROC_TRY(cell, content_.reserve(changing, size));
         return success();
     });
+    // It may take long to fill: the room that is left is for others.
+    if (made && made.value() == progress::done) wake_producer();
+    return made;
 }
 
 result<progress> byte_queue::lengthen(std::uint64_t cell, std::uint64_t& missing) {
@@ -184,7 +189,7 @@ result<void> byte_queue::try_put(std::span<const std::byte> message) {
     COPROC_TRY(const progress reserved, reserve(message.size(), cell));
     COPROC_TRY(to_result(reserved));
     auto outcome = try_fill_and_publish(cell, message);
-    if (!outcome) give_back(cell);
+    if (!outcome) give_back(cell, 0);
     return outcome;
 }
 
@@ -211,7 +216,7 @@ task<result<taken_message>> byte_queue::get(ref self) {
     if (taken.cell == 0) co_return std::move(taken);
     for (std::uint64_t block = 0; !self->content_.copy(taken.cell, block, taken.content);) {
         if (const auto turned = co_await loop_turn(); !turned) {
-            self->give_back(taken.cell);
+            self->give_back(taken.cell, taken.number);
             co_return turned.error();
         }
     }
@@ -264,9 +269,12 @@ result<progress> byte_queue::end_now(std::uint64_t cell, std::uint64_t number) {
     return made;
 }
 
-result<progress> byte_queue::give_back_now(std::uint64_t cell) {
+result<progress> byte_queue::give_back_now(std::uint64_t cell, std::uint64_t number) {
     auto made = in_transaction([&](transaction& changing) -> result<progress> {
-        if (content_.cell(cell).owner == this_participant()) content_.give_back(changing, cell);
+        const queue_cell& mine = content_.cell(cell);
+        const bool is_ours = mine.owner == this_participant() &&
+                             (mine.state == queue_cell::filling || mine.number == number);
+        if (is_ours) content_.give_back(changing, cell);
         return progress::done;
     });
     if (made && made.value() == progress::done) kick();
@@ -283,8 +291,8 @@ result<void> byte_queue::end_oldest_lease() {
     return end(oldest, content_.cell(oldest).number);
 }
 
-void byte_queue::give_back(std::uint64_t cell) {
-    (void)now_or_later([this, cell] { return give_back_now(cell); });
+void byte_queue::give_back(std::uint64_t cell, std::uint64_t number) {
+    (void)now_or_later([this, cell, number] { return give_back_now(cell, number); });
 }
 
 task<result<void>> byte_queue::join(ref self) {

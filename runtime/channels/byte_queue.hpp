@@ -44,7 +44,7 @@ class byte_queue final : public shared_object {
     result<void> end(std::uint64_t cell, std::uint64_t number);
     result<void> end_oldest_lease();
     /// Back to the front of the queue.
-    void give_back(std::uint64_t cell);
+    void give_back(std::uint64_t cell, std::uint64_t number);
 
     std::uint64_t size() const noexcept { return content_.size(); }
     bool is_full() const noexcept { return !content_.has_room(0); }
@@ -75,7 +75,7 @@ class byte_queue final : public shared_object {
     void end_unless_leased(taken_message& taken);
 
     result<progress> end_now(std::uint64_t cell, std::uint64_t number);
-    result<progress> give_back_now(std::uint64_t cell);
+    result<progress> give_back_now(std::uint64_t cell, std::uint64_t number);
 
     bool forget(transaction& changing, participant dead) noexcept override;
     void kick() noexcept override;

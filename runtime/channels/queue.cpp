@@ -14,9 +14,32 @@ result<void> check_message(const encoder& message) {
                  "a handle in a queue's message: send it through a connection");
 }
 
-result<void> use_content(const taken_message& taken, use_message use, void* argument) {
+/// Ends the lease of a message that cannot be decoded: given back, it would be in everybody's way
+/// for ever.
+class end_on_failure {
+ public:
+    end_on_failure(byte_queue& queue, const taken_message& taken) noexcept
+        : queue_(&queue), cell_(taken.cell), number_(taken.number) {}
+    end_on_failure(const end_on_failure&) = delete;
+    end_on_failure& operator=(const end_on_failure&) = delete;
+    ~end_on_failure() {
+        if (cell_ != 0) (void)queue_->end(cell_, number_);
+    }
+    void dismiss() noexcept { cell_ = 0; }
+
+ private:
+    byte_queue* queue_;
+    std::uint64_t cell_;
+    std::uint64_t number_;
+};
+
+result<leased_message> use_content(byte_queue& queue, const taken_message& taken, use_message use,
+                                   void* argument) {
+    end_on_failure lease(queue, taken);
     decoder message(taken.content);
-    return use(argument, message);
+    COPROC_TRY(use(argument, message));
+    lease.dismiss();
+    return leased_message{taken.cell, taken.number};
 }
 
 }  // namespace
@@ -50,8 +73,7 @@ task<result<void>> put_messages(queue_ref to, std::vector<encoder> messages) {
 
 task<result<leased_message>> get_message(queue_ref from, use_message use, void* argument) {
     COPROC_CO_TRY(const taken_message taken, co_await byte_queue::get(from));
-    COPROC_CO_TRY(use_content(taken, use, argument));
-    co_return leased_message{taken.cell, taken.number};
+    co_return use_content(*from, taken, use, argument);
 }
 
 result<void> try_put_message(const queue_ref& to, const encoder& message) {
@@ -61,8 +83,7 @@ result<void> try_put_message(const queue_ref& to, const encoder& message) {
 
 result<leased_message> try_get_message(const queue_ref& from, use_message use, void* argument) {
     COPROC_TRY(const taken_message taken, from->try_get());
-    COPROC_TRY(use_content(taken, use, argument));
-    return leased_message{taken.cell, taken.number};
+    return use_content(*from, taken, use, argument);
 }
 
 std::size_t queue_size(const queue_ref& of) noexcept { return of->size(); }
@@ -73,7 +94,9 @@ result<void> end_lease(const queue_ref& of, const leased_message& message) {
     return of->end(message.cell, message.number);
 }
 result<void> end_oldest_lease(const queue_ref& of) { return of->end_oldest_lease(); }
-void give_back(const queue_ref& to, const leased_message& message) { to->give_back(message.cell); }
+void give_back(const queue_ref& to, const leased_message& message) {
+    to->give_back(message.cell, message.number);
+}
 task<result<void>> join_queue(queue_ref one) { return byte_queue::join(std::move(one)); }
 
 }  // namespace coproc::detail

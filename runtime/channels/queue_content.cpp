@@ -69,7 +69,10 @@ bool queue_content::has_room(std::uint64_t size) const noexcept {
 std::uint64_t queue_content::room() const noexcept {
     const std::uint64_t used = peek(layout().bytes_used) + record_size;
     const std::uint64_t most = cost(layout().max_bytes);
-    return most > used ? most - used : 0;
+    const std::uint64_t bytes = most > used ? most - used : 0;
+    const std::uint64_t blocks = layout().blocks_in_all - 1;
+    const std::uint64_t blocks_used = std::min(blocks, peek(layout().blocks_used));
+    return std::min(bytes, (blocks - blocks_used) * block_size);
 }
 
 std::uint64_t queue_content::oldest_lease() const noexcept {

@@ -38,10 +38,14 @@ class queue_content {
     std::uint64_t size() const noexcept;
     bool has_messages() const noexcept;
     bool has_room(std::uint64_t size) const noexcept;
-    /// The largest message that there is room for, but for blocks.
+    /// About the largest message that there is room for.
     std::uint64_t room() const noexcept;
     bool is_closed() const noexcept { return peek(layout().closed) != 0; }
-    bool is_done() const noexcept { return peek(layout().done_count) == peek(layout().put_count); }
+    bool is_done() const noexcept {
+        // In this order: what is put in between makes the answer no.
+        const std::uint64_t done = peek(layout().done_count);
+        return done == peek(layout().put_count);
+    }
     /// The cell of the oldest message that this process has leased; 0 if there is none.
     std::uint64_t oldest_lease() const noexcept;
 

@@ -11,6 +11,12 @@ namespace {
 
 constinit std::atomic<participant> me = 0;
 
+/// A plain fork is somebody else.
+void forget_in_forks() {
+    [[maybe_unused]] static const int registered =
+        ::pthread_atfork(nullptr, nullptr, [] { me = 0; });
+}
+
 }  // namespace
 
 participant new_participant() noexcept {
@@ -20,11 +26,13 @@ participant new_participant() noexcept {
     return made;
 }
 
-void become(participant one) noexcept { me = one; }
+void become(participant one) noexcept {
+    forget_in_forks();
+    me = one;
+}
 
 participant this_participant() noexcept {
-    [[maybe_unused]] static const int registered =
-        ::pthread_atfork(nullptr, nullptr, [] { me = 0; });
+    forget_in_forks();
     participant known = me;
     if (known != 0) return known;
     const participant made = new_participant();

@@ -26,32 +26,41 @@ attached_objects& attached() {
     return made;
 }
 
-std::vector<std::shared_ptr<shared_object>> everything_attached() {
+/// Of `some`, those that are attached still and locked: not repaired. Under the mutex, so that none
+/// is destroyed meanwhile, by its own thread.
+std::vector<shared_object*> left_after_repair(std::vector<shared_object*> some, participant dead) {
     const std::lock_guard lock(attached().mutex);
-    std::vector<std::shared_ptr<shared_object>> living;
-    for (shared_object* one : attached().all) {
-        if (auto alive = one->weak_from_this().lock()) living.push_back(std::move(alive));
-    }
-    return living;
+    std::erase_if(some, [dead](shared_object* one) {
+        return std::ranges::find(attached().all, one) == attached().all.end() || one->repair(dead);
+    });
+    return some;
+}
+
+std::vector<shared_object*> all_attached() {
+    const std::lock_guard lock(attached().mutex);
+    return attached().all;
 }
 
 constexpr std::chrono::milliseconds first_pause{1};
 constexpr std::chrono::milliseconds longest_pause{16};
 
-task<void> repair_later(std::vector<std::shared_ptr<shared_object>> locked, participant dead) {
-    for (auto pause = first_pause; !locked.empty(); pause = std::min(2 * pause, longest_pause)) {
-        if (!co_await sleep_for(pause)) co_return;
-        std::erase_if(locked, [dead](const auto& one) { return one->repair(dead); });
+/// A loop that shuts down does not wait for an object that stays locked.
+task<void> repair_later(std::vector<shared_object*> locked, participant dead) {
+    auto pause = first_pause;
+    while (!locked.empty()) {
+        const auto slept = co_await sleep_for(pause);
+        pause = std::min(2 * pause, longest_pause);
+        locked = left_after_repair(std::move(locked), dead);
+        if (!slept) co_return;
     }
 }
 
 }  // namespace
 
 void repair_for(participant dead, loop* home) {
-    auto all = everything_attached();
-    std::erase_if(all, [dead](const auto& one) { return one->repair(dead); });
-    if (all.empty() || home == nullptr) return;
-    runtime_ref(*home).spawn(repair_later(std::move(all), dead));
+    auto locked = left_after_repair(all_attached(), dead);
+    if (locked.empty() || home == nullptr) return;
+    runtime_ref(*home).spawn(repair_later(std::move(locked), dead));
 }
 
 result<std::shared_ptr<const unique_fd>> shared_object::shared_ringer() {
@@ -87,7 +96,7 @@ result<progress> shared_object::join(loop& home) {
     if (bell_ == bell) return progress::done;
     leave();
     member_table& members = head().members;
-    transaction changing(head(), stalled_);
+    transaction changing(head(), experience_);
     if (!changing) return progress::busy;
     const auto place = std::ranges::find(members.all, participant{0}, &member::who);
     if (place == members.all.end()) {
@@ -97,6 +106,7 @@ result<progress> shared_object::join(loop& home) {
     index_ = static_cast<std::size_t>(place - members.all.begin());
     cookie_ = bell->add(*this);
     bell_ = bell;
+    joined_as_ = this_participant();
     changing.set(place->who, this_participant());
     changing.set(place->bell, bell->name());
     changing.set(place->cookie, cookie_);
@@ -116,7 +126,8 @@ void shared_object::on_silence() noexcept { give_place_back(); }
 
 void shared_object::give_place_back() noexcept {
     bell_ = nullptr;
-    transaction changing(head(), stalled_);
+    if (joined_as_ != this_participant()) return;
+    transaction changing(head(), experience_);
     if (!changing) return;
     changing.set(head().members.all[index_].who, 0);
     changing.commit();
@@ -144,7 +155,9 @@ task<result<void>> shared_object::until_done(std::shared_ptr<shared_object> self
     result<void> outcome = success();
     while (outcome) {
         auto made = what.make();
+        if (std::exchange(self->experience_.healed, false)) self->kick();
         if (made && made.value() == progress::done) co_return success();
+        if (made && made.value() == progress::not_yet) pause = first_pause;
         if (made && made.value() == progress::not_yet) {
             owes_ring = false;  // there was nothing to be rung for
             made = self->join(home);
@@ -185,8 +198,9 @@ task<result<progress>> shared_object::when_unlocked(attempt& what) {
 
 bool shared_object::repair(participant dead) noexcept {
     member_table& members = head().members;
+    lock_experience of_this_repair;
     for (bool all = false; !all;) {
-        transaction changing(head(), stalled_);
+        transaction changing(head(), of_this_repair);
         if (!changing) return false;
         all = forget(changing, dead);
         for (std::size_t i = 0; all && i < members.used; ++i) {

@@ -6,7 +6,9 @@
 // repair_for(), which takes what the dead had out of everything that is attached.
 
 #include <coproc/detail/wait_list.hpp>
+#include <coproc/shield.hpp>
 #include <coproc/task.hpp>
+#include <coproc/timeout.hpp>
 
 #include "compose/turn.hpp"
 #include "shared/doorbell.hpp"
@@ -15,6 +17,7 @@
 #include "shared/transaction.hpp"
 
 #include <array>
+#include <chrono>
 #include <memory>
 
 namespace coproc::detail {
@@ -72,6 +75,7 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     int fd() const noexcept { return memory_.fd(); }
 
     /// Takes out what the dead had here. False if the object is locked: once more, later.
+    /// Thread-safe.
     bool repair(participant dead) noexcept;
 
  protected:
@@ -91,12 +95,17 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     static task<result<progress>> when_unlocked(attempt& what);
 
     /// The same now if possible, and otherwise by a task on the loop where the object was used
-    /// last; errc::would_block if there is none.
+    /// last. If there is none it waits for about 2 ms; then errc::would_block.
     template <class Make>
     result<void> now_or_later(Make make) {
-        COPROC_TRY(const progress made, make());
+        COPROC_TRY(progress made, make());
         if (made != progress::busy || later(retry(shared_from_this(), make))) return success();
-        return errc::would_block;
+        for (int left = 20; made == progress::busy && left > 0; --left) {
+            experience_.stalled = false;
+            COPROC_TRY(made, make());
+        }
+        if (made == progress::busy) return errc::would_block;
+        return success();
     }
 
     /// Takes what belongs to `dead` out of the object's own words, as much as fits into one
@@ -111,15 +120,17 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     int ringer() const noexcept { return ringer_->get(); }
     shared_head& head() const noexcept { return memory_.as<shared_head>(); }
     const region& memory() const noexcept { return memory_; }
-    bool& stalled() noexcept { return stalled_; }
+    lock_experience& experience() noexcept { return experience_; }
 
  private:
     bool later(task<void> rest);
+    /// Has been promised: goes on for a second even when the loop shuts down.
     template <class Make>
     static task<void> retry([[maybe_unused]] std::shared_ptr<shared_object> kept, Make make) {
         const auto always = [] { return true; };
         attempt_with what(make, always);
-        (void)co_await when_unlocked(what);
+        const auto made = co_await when_unlocked(what);
+        if (!made) (void)co_await shield(timeout(std::chrono::seconds(1), when_unlocked(what)));
     }
 
     struct waiting {
@@ -136,8 +147,9 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     region memory_;
     std::shared_ptr<const unique_fd> ringer_;
     std::array<waiting, shared_head::sides> waiting_;
-    bool stalled_ = false;
-    doorbell* bell_ = nullptr;  // of the loop where it is waited for
+    lock_experience experience_;
+    doorbell* bell_ = nullptr;   // of the loop where it is waited for
+    participant joined_as_ = 0;  // a plain fork has a copy of this object, and is no member
     std::uint64_t cookie_ = 0;
     std::size_t index_ = 0;
 };

@@ -55,8 +55,13 @@ bool sleepers::wake(int from, std::size_t index, std::uint64_t room) noexcept {
     std::uint64_t seen = word(other.word).load();
     if (state_of(seen) != asleep || other.need > room) return false;
     const member& who = members_->all[index];
-    const auto rang = system::ring(from, who.bell, who.cookie);
-    // One with no room for more rings is going to look in any case.
+    auto rang = system::ring(from, who.bell, who.cookie);
+    if (!rang && rang.error() == errc::would_block) {
+        // It has no room for more rings, and is going to look in any case; or our socket has been
+        // heard by too few, and a fresh one tells which.
+        const auto fresh = system::make_bell();
+        if (fresh) rang = system::ring(fresh.value().get(), who.bell, who.cookie);
+    }
     if (!rang && rang.error() != errc::would_block) return false;
     return word(other.word).compare_exchange_strong(seen, (seen & ~state_bits) | rung);
 }

@@ -16,14 +16,13 @@ void store(std::uint64_t& word, std::uint64_t value) noexcept {
     std::atomic_ref(word).store(value, std::memory_order_release);
 }
 
-int lock_within_limits(::pthread_mutex_t& mutex, bool& stalled) noexcept {
+int lock_within_limits(::pthread_mutex_t& mutex, bool stalled) noexcept {
     int status = ::pthread_mutex_trylock(&mutex);
-    if (status != EBUSY || stalled) return status;
     for (int i = 0; i < spins && status == EBUSY; ++i) {
         __builtin_ia32_pause();
         status = ::pthread_mutex_trylock(&mutex);
     }
-    if (status != EBUSY) return status;
+    if (status != EBUSY || stalled) return status;
     ::timespec until{};
     ::clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += longest_wait_ns;
@@ -47,14 +46,15 @@ result<void> make_lock(object_head& of) {
     return error(std::error_code(status, std::system_category()), "pthread_mutex_init");
 }
 
-transaction::transaction(object_head& of, bool& stalled) noexcept {
-    const int status = lock_within_limits(of.mutex, stalled);
-    stalled = status != 0 && status != EOWNERDEAD;
-    if (stalled) return;
+transaction::transaction(object_head& of, lock_experience& experience) noexcept {
+    const int status = lock_within_limits(of.mutex, experience.stalled);
+    experience.stalled = status != 0 && status != EOWNERDEAD;
+    if (experience.stalled) return;
     of_ = &of;
     if (status != EOWNERDEAD) return;
     undo();
     ::pthread_mutex_consistent(&of.mutex);
+    experience.healed = true;
 }
 
 transaction::~transaction() {

@@ -44,11 +44,17 @@ struct object_head : region_head {
 /// Makes the lock of a new object. Errors: what pthread_mutex_init says.
 result<void> make_lock(object_head& of);
 
+/// What one user of an object knows of its lock.
+struct lock_experience {
+    bool stalled = false;  ///< the last wait was in vain
+    bool healed = false;   ///< a dead process's changes were undone: others may have slept for them
+};
+
 class transaction {
  public:
-    /// Locks. Waits for another process no longer than about 0.1 ms, and not at all while `stalled`
-    /// says that it was in vain the last time; false if the object is locked still.
-    transaction(object_head& of, bool& stalled) noexcept;
+    /// Locks. Waits for another process no longer than about 0.1 ms, and a microsecond if that was
+    /// in vain the last time; false if the object is locked still.
+    transaction(object_head& of, lock_experience& experience) noexcept;
     transaction(const transaction&) = delete;
     transaction& operator=(const transaction&) = delete;
     /// Undoes what was not committed, and unlocks.

@@ -36,7 +36,7 @@ class lock_object final : public shared_object {
     /// `owner_died`: whether the new owner is the one to be told.
     result<progress> acquire(bool& owner_died) {
         if (is_locked()) return progress::not_yet;
-        transaction changing(words(), stalled());
+        transaction changing(words(), experience());
         if (!changing) return progress::busy;
         if (words().owner != 0) return progress::not_yet;
         owner_died = words().owner_died != 0;
@@ -45,8 +45,8 @@ class lock_object final : public shared_object {
         changing.commit();
         return progress::done;
     }
-    void release() noexcept {
-        (void)now_or_later([this] { return release_now(); });
+    result<void> release() {
+        return now_or_later([this] { return release_now(); });
     }
 
     static task<result<bool>> wait_for(lock_ref self) {
@@ -66,8 +66,10 @@ class lock_object final : public shared_object {
 
     result<progress> release_now() {
         {
-            transaction changing(words(), stalled());
+            transaction changing(words(), experience());
             if (!changing) return progress::busy;
+            // A plain fork has a copy of the guard, and not the lock.
+            if (words().owner != this_participant()) return errc::too_many_releases;
             changing.set(words().owner, 0);
             changing.commit();
         }
@@ -115,15 +117,17 @@ task<result<lock::guard>> lock::acquire() const {
 
 result<void> lock::guard::release() {
     if (!object_) return errc::too_many_releases;
-    drop();
+    COPROC_TRY(object_->release());
+    object_.reset();
     return success();
 }
 
 void lock::guard::drop() noexcept {
-    if (const auto held = std::exchange(object_, nullptr)) held->release();
+    if (const auto held = std::exchange(object_, nullptr)) (void)held->release();
 }
 
 void codec<lock>::encode(encoder& into, const lock& from) {
+    if (!from.object_) return into.fail(error(errc::closed, "a lock that has been moved from"));
     into.attach(from.object_->fd());
     into.keep(from.object_);
 }

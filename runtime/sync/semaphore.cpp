@@ -2,6 +2,7 @@
 
 #include "shared/shared_object.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace coproc {
@@ -50,7 +51,7 @@ class semaphore_object final : public shared_object {
     result<progress> acquire() {
         if (value() == 0) return progress::not_yet;
         {
-            transaction changing(words(), stalled());
+            transaction changing(words(), experience());
             if (!changing) return progress::busy;
             if (words().permits == 0) return progress::not_yet;
             COPROC_TRY(permit_holder* const mine, holder(changing));
@@ -61,8 +62,18 @@ class semaphore_object final : public shared_object {
         kick();
         return progress::done;
     }
-    result<void> release() noexcept {
-        return now_or_later([this] { return release_now(); });
+    /// One permit more for everybody.
+    result<void> release() {
+        return now_or_later([this] { return release_now(nullptr); });
+    }
+    /// One that this process has acquired.
+    result<void> give_back() {
+        return now_or_later([this]() -> result<progress> {
+            permit_holder* const mine = find(this_participant());
+            // A plain fork has a copy of the permit, and not the permit.
+            if (mine == nullptr) return errc::too_many_releases;
+            return release_now(mine);
+        });
     }
     static task<result<void>> wait_for(semaphore_ref self) {
         attempt_with acquiring([&] { return self->acquire(); }, [&] { return self->value() != 0; });
@@ -98,15 +109,15 @@ class semaphore_object final : public shared_object {
         return free;
     }
 
-    result<progress> release_now() {
+    result<progress> release_now(permit_holder* from) {
         {
-            transaction changing(words(), stalled());
+            transaction changing(words(), experience());
             if (!changing) return progress::busy;
-            if (words().permits == words().most) return errc::too_many_releases;
+            if (words().permits >= words().most) return errc::too_many_releases;
             changing.add(words().permits, 1);
-            if (permit_holder* mine = find(this_participant())) {
-                changing.subtract(mine->permits, 1);
-                if (mine->permits == 0) changing.set(mine->who, 0);
+            if (from != nullptr) {
+                changing.subtract(from->permits, 1);
+                if (from->permits == 0) changing.set(from->who, 0);
             }
             changing.commit();
         }
@@ -116,7 +127,8 @@ class semaphore_object final : public shared_object {
 
     bool forget(transaction& changing, participant dead) noexcept override {
         if (permit_holder* holder = find(dead)) {
-            changing.add(words().permits, holder->permits);
+            const std::uint64_t permits = words().permits + holder->permits;
+            changing.set(words().permits, std::min(permits, words().most));
             changing.set(holder->permits, 0);
             changing.set(holder->who, 0);
         }
@@ -168,14 +180,19 @@ result<void> semaphore::release() const { return object_->release(); }
 
 result<void> semaphore::permit::release() {
     if (!object_) return errc::too_many_releases;
-    return std::exchange(object_, nullptr)->release();
+    COPROC_TRY(object_->give_back());
+    object_.reset();
+    return success();
 }
 
 void semaphore::permit::drop() noexcept {
-    if (const auto held = std::exchange(object_, nullptr)) (void)held->release();
+    if (const auto held = std::exchange(object_, nullptr)) (void)held->give_back();
 }
 
 void codec<semaphore>::encode(encoder& into, const semaphore& from) {
+    if (!from.object_) {
+        return into.fail(error(errc::closed, "a semaphore that has been moved from"));
+    }
     into.attach(from.object_->fd());
     into.keep(from.object_);
 }
