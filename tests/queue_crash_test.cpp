@@ -65,44 +65,56 @@ class watched_queue {
     void check_whole() const {
         const auto& now = content_.layout();
         CHECK(now.changes == 0);
+        CHECK(now.link == 0);
+        const auto put = now.putting.slots[now.putting.version % 2].state;
+        const auto got = now.getting.slots[now.getting.version % 2].state;
         std::map<std::uint64_t, int> owners;
         std::map<std::uint64_t, std::uint64_t> holders;
         std::uint64_t bytes_used = 0;
+        std::uint64_t cell_bytes = 0;
         std::uint64_t blocks_used = 0;
-        for (auto free = now.free_block; free != 0; free = block(free).next) ++owners[free];
         std::uint64_t messages = 0;
-        for (auto one = now.head_block; one != 0; one = block(one).next) {
-            ++owners[one];
-            ++blocks_used;
-            ++holders[one];
-            const auto end = one == now.tail_block ? now.tail : block(one).end;
-            for (auto at = one == now.head_block ? now.head : 0; at < end; ++messages) {
-                const auto record = record_at(one, at);
-                const auto cost = (record.size + 7) / 8 * 8 + 8;
-                if (record.cell == 0) bytes_used += cost;
-                at += cost;
+        for (auto free = now.free_block; free != 0; free = block(free).next) ++owners[free];
+        auto one = got.head_block;
+        for (auto at = got.head;;) {
+            if (holders[one] == 0) {
+                holders[one] = 1;
+                ++owners[one];
+                ++blocks_used;
             }
+            if (one == put.tail_block && at == put.tail) break;
+            const auto record = record_at(one, at);
+            if (record.size == coproc::detail::queue_record::next_block) {
+                one = record.cell;
+                at = 0;
+                continue;
+            }
+            const auto cost = (record.size + 7) / 8 * 8 + 8;
+            if (record.cell == 0) bytes_used += cost;
+            at += cost;
+            ++messages;
         }
         for (std::uint64_t number = 1; number <= now.cells_made; ++number) {
             const queue_cell& cell = content_.cell(number);
             if (cell.state == queue_cell::unused) continue;
-            bytes_used += (cell.size + 7) / 8 * 8 + 8;
+            cell_bytes += (cell.size + 7) / 8 * 8 + 8;
             if (cell.size <= coproc::detail::longest_inline) {
                 if (holders[cell.block]++ == 0) {
                     ++owners[cell.block];
                     ++blocks_used;
                 }
             } else {
-                for (auto one = cell.block; one != 0; one = block(one).next) ++owners[one];
+                for (auto next = cell.block; next != 0; next = block(next).next) ++owners[next];
                 blocks_used += coproc::detail::blocks_for(cell.size);
             }
         }
         CHECK(owners.size() == now.blocks_made);
-        CHECK(std::ranges::all_of(owners, [](const auto& one) { return one.second == 1; }));
+        CHECK(std::ranges::all_of(owners, [](const auto& some) { return some.second == 1; }));
         for (const auto& [number, count] : holders) CHECK(block(number).holders == count);
-        CHECK(now.bytes_used == bytes_used);
+        CHECK(put.bytes_in - got.bytes_out == bytes_used);
+        CHECK(now.cell_bytes == cell_bytes);
         CHECK(now.blocks_used == blocks_used);
-        CHECK(now.put_count - now.got_count == messages);
+        CHECK(put.put_count - got.got_count == messages);
         CHECK(now.filling_count == 0);
     }
 
@@ -207,7 +219,7 @@ const scene scenes[] = {
          const auto first = q.try_get().value();
          const auto second = q.try_get().value();
          q.end(second.cell, second.number).value();
-         q.give_back(first.cell, 0);
+         q.give_back(first.cell, first.number);
      },
      {{0, 1, 2}, {0, 2}},
      29},

@@ -25,7 +25,7 @@ result<void> block_pool::make_blocks(transaction& changing) const {
                                    count * block_size));
     // Nobody knows them yet: no journal.
     for (std::uint64_t i = 1; i <= count; ++i) {
-        block(made + i) = {i == count ? all.free_block : made + i + 1, 0, 0};
+        block(made + i) = {i == count ? all.free_block : made + i + 1, 0};
     }
     changing.set(all.free_block, made + 1);
     changing.set(all.blocks_made, made + count);
@@ -34,6 +34,7 @@ result<void> block_pool::make_blocks(transaction& changing) const {
 
 result<std::uint64_t> block_pool::take_block(transaction& changing) const {
     queue_layout& all = layout();
+    if (!has_blocks(1)) return 0;
     if (all.free_block == 0) {
         COPROC_TRY(make_blocks(changing));
     }

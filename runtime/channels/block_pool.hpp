@@ -24,7 +24,11 @@ class block_pool {
             memory_->data() + layout().blocks_offset + (number - 1) * block_size, block_size);
     }
 
-    /// One block, whose `next` is 0.
+    /// Without the lock: might there be that many blocks?
+    bool has_blocks(std::uint64_t count) const noexcept {
+        return peek(layout().blocks_used) + count <= layout().blocks_in_all;
+    }
+    /// One block, whose `next` is 0; 0 if all are in use.
     /// Errors: std::errc::not_enough_memory.
     result<std::uint64_t> take_block(transaction& changing) const;
     /// Lengthens the chain of a cell by up to `wanted` blocks, a bounded number at a time.

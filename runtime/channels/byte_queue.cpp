@@ -2,6 +2,7 @@
 
 #include <coproc/sleep.hpp>
 
+#include <algorithm>
 #include <atomic>
 
 namespace coproc::detail {
@@ -14,6 +15,9 @@ result<void> to_result(progress made) {
     if (made == progress::done) return success();
     return errc::would_block;
 }
+
+/// So much is put or taken under one lock: others wait for it.
+constexpr std::size_t most_at_once = std::size_t{64} * 1024;
 
 }  // namespace
 
@@ -34,10 +38,18 @@ result<byte_queue::ref> byte_queue::open(unique_fd file, std::uint64_t fingerpri
     return made;
 }
 
-/// One transaction: busy if it cannot be had; `change(transaction&)` says what came of it, and
-/// what it has changed is in force only if that is progress::done.
+/// Under the lock of the tail, unless the queue is closed.
 template <class Change>
-result<progress> byte_queue::in_transaction(const Change& change) {
+result<progress> byte_queue::change_put_end(const Change& change) {
+    edit<put_state> end(content_.layout().putting, put_end_);
+    if (!end) return progress::busy;
+    if (content_.is_closed()) return errc::closed;
+    return change(end);
+}
+
+/// One transaction, in force if it is progress::done.
+template <class Change>
+result<progress> byte_queue::change_pool(const Change& change) {
     transaction changing(content_.layout(), experience());
     if (!changing) return progress::busy;
     result<progress> made = change(changing);
@@ -59,15 +71,11 @@ bool byte_queue::may_put(std::size_t size) const noexcept {
     return content_.is_closed() || content_.has_room(size);
 }
 
-/// Closed, full, or done: `put(transaction&)` has only to put.
-template <class Put>
-result<progress> byte_queue::put_if_possible(std::size_t size, const Put& put) {
-    return in_transaction([&](transaction& changing) -> result<progress> {
-        if (content_.is_closed()) return errc::closed;
-        if (!content_.has_room(size)) return progress::not_yet;
-        COPROC_TRY(put(changing));
-        return progress::done;
-    });
+result<bool> byte_queue::put_now(std::span<const std::byte> message) {
+    COPROC_TRY(check_size(message.size()));
+    if (message.size() > longest_inline || !goes_first(queue_layout::producers)) return false;
+    COPROC_TRY(const progress made, put_small(message));
+    return made == progress::done;
 }
 
 task<result<void>> byte_queue::put(ref self, std::span<const std::byte> message) {
@@ -79,45 +87,50 @@ task<result<void>> byte_queue::put(ref self, std::span<const std::byte> message)
 }
 
 result<progress> byte_queue::put_small(std::span<const std::byte> message) {
-    auto made = put_if_possible(
-        message.size(), [&](transaction& changing) { return content_.append(changing, message); });
+    auto made = change_put_end([&](edit<put_state>& end) -> result<progress> {
+        COPROC_TRY(const progress appended, content_.append(end, experience(), message));
+        if (appended == progress::done) end.commit();
+        return appended;
+    });
     return after_put(std::move(made));
 }
 
 /// Puts those in front that are small and have room, and takes them from `rest`.
-result<progress> byte_queue::put_some(std::span<const encoder>& rest) {
-    constexpr std::size_t changes_of_one = 16;
-    std::size_t count = 0;
-    auto made = put_if_possible(rest[0].bytes().size(), [&](transaction& changing) -> result<void> {
-        for (; count < rest.size() && changing.room() > changes_of_one; ++count) {
-            const auto message = rest[count].bytes();
-            if (message.size() > longest_inline || !content_.has_room(message.size())) break;
-            const auto appended = content_.append(changing, message);
-            if (!appended && count == 0) return appended;
-            if (!appended) break;
+result<progress> byte_queue::put_some(message_batch& rest) {
+    std::size_t bytes = 0;
+    auto made = change_put_end([&](edit<put_state>& end) -> result<progress> {
+        while (!rest.empty() && bytes < most_at_once && rest.front().size() <= longest_inline) {
+            const auto appended = content_.append(end, experience(), rest.front());
+            if (!appended || appended.value() != progress::done) {
+                if (bytes == 0) return appended;
+                break;
+            }
+            bytes += rest.front().size() + 1;
+            rest.pop_front();
         }
-        return success();
+        end.commit();
+        return progress::done;
     });
-    if (made && made.value() == progress::done) rest = rest.subspan(count);
     return after_put(std::move(made));
 }
 
-task<result<void>> byte_queue::put_all(ref self, std::span<const encoder> messages) {
+task<result<void>> byte_queue::put_all(ref self, message_batch messages) {
     while (!messages.empty()) {
-        const std::size_t size = messages.front().bytes().size();
-        if (size > longest_inline) {
-            COPROC_CO_TRY(co_await put(self, messages.front().bytes()));
-            messages = messages.subspan(1);
+        const auto first = messages.front();
+        COPROC_CO_TRY(self->check_size(first.size()));
+        if (first.size() > longest_inline) {
+            COPROC_CO_TRY(co_await put_large(self, first));
+            messages.pop_front();
             continue;
         }
         attempt_with what([&] { return self->put_some(messages); },
-                          [&] { return self->may_put(size); }, size);
+                          [&] { return self->may_put(first.size()); }, first.size());
         COPROC_CO_TRY(co_await until_done(self, queue_layout::producers, what));
     }
     co_return success();
 }
 
-/// A large message is filled in without the lock, and becomes one when it is complete.
+/// A large message is filled in without a lock, and becomes one when it is complete.
 task<result<void>> byte_queue::put_large(ref self, std::span<const std::byte> message) {
     std::uint64_t cell = 0;
     attempt_with reserving([&] { return self->reserve(message.size(), cell); },
@@ -125,27 +138,28 @@ task<result<void>> byte_queue::put_large(ref self, std::span<const std::byte> me
     COPROC_CO_TRY(co_await until_done(self, queue_layout::producers, reserving));
     auto outcome = co_await fill(self, cell, message);
     if (outcome) {
-        attempt_with publishing([&] { return self->publish(cell); }, always);
-        const auto published = co_await when_unlocked(publishing);
-        if (published) co_return success();
-        outcome = published.error();
+        attempt_with publishing([&] { return self->publish(cell); },
+                                [&] { return self->content_.can_publish(); });
+        outcome = co_await until_done(self, queue_layout::producers, publishing);
+        if (outcome) co_return success();
     }
     self->give_back(cell, 0);
     co_return outcome;
 }
 
 result<progress> byte_queue::reserve(std::size_t size, std::uint64_t& cell) {
-    auto made = put_if_possible(size, [&](transaction& changing) -> result<void> {
-        COPROC_TRY(cell, content_.reserve(changing, size));
-        return success();
-    });
+    auto made = change_put_end(
+        [&](edit<put_state>& end) { return content_.reserve(end, experience(), size, cell); });
     // It may take long to fill: the room that is left is for others.
-    if (made && made.value() == progress::done) wake_producer();
+    if (made && made.value() == progress::done) {
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        wake_producer();
+    }
     return made;
 }
 
 result<progress> byte_queue::lengthen(std::uint64_t cell, std::uint64_t& missing) {
-    return in_transaction([&](transaction& changing) -> result<progress> {
+    return change_pool([&](transaction& changing) -> result<progress> {
         COPROC_TRY(const std::uint64_t more, content_.lengthen(changing, cell, missing));
         missing -= more;
         return progress::done;
@@ -153,12 +167,8 @@ result<progress> byte_queue::lengthen(std::uint64_t cell, std::uint64_t& missing
 }
 
 result<progress> byte_queue::publish(std::uint64_t cell) {
-    auto made = in_transaction([&](transaction& changing) -> result<progress> {
-        if (content_.is_closed()) return errc::closed;
-        COPROC_TRY(content_.publish(changing, cell));
-        return progress::done;
-    });
-    return after_put(std::move(made));
+    return after_put(change_put_end(
+        [&](edit<put_state>& end) { return content_.publish(end, experience(), cell); }));
 }
 
 task<result<void>> byte_queue::fill(ref self, std::uint64_t cell,
@@ -207,62 +217,157 @@ result<void> byte_queue::try_fill_and_publish(std::uint64_t cell,
 
 // -- getting
 
-task<result<taken_message>> byte_queue::get(ref self) {
-    taken_message taken;
-    attempt_with taking(
-        [&] { return self->take(taken); },
-        [&] { return self->content_.has_messages() || self->content_.is_closed(); });
-    COPROC_CO_TRY(co_await until_done(self, queue_layout::consumers, taking));
-    if (taken.cell == 0) co_return std::move(taken);
-    for (std::uint64_t block = 0; !self->content_.copy(taken.cell, block, taken.content);) {
-        if (const auto turned = co_await loop_turn(); !turned) {
-            self->give_back(taken.cell, taken.number);
-            co_return turned.error();
-        }
+result<progress> byte_queue::take(taken_message& into, coproc::bytes& content) {
+    result<progress> made = progress::busy;
+    if (edit<get_state> end(content_.layout().getting, get_end_); end) {
+        made = content_.take(end, experience(), into, content);
+        if (made && made.value() == progress::done) end.commit();
     }
-    self->end_unless_leased(taken);
-    co_return std::move(taken);
+    return after_take(std::move(made));
 }
 
-result<progress> byte_queue::take(taken_message& into) {
-    if (!content_.has_messages() && !content_.is_closed()) return progress::not_yet;
-    auto made = in_transaction([&](transaction& changing) -> result<progress> {
-        COPROC_TRY(const bool taken, content_.take(changing, into));
-        if (taken) return progress::done;
-        if (content_.is_closed()) return errc::closed;
-        return progress::not_yet;
-    });
+result<progress> byte_queue::take_some(taken_messages& into, std::size_t most) {
+    result<progress> made = progress::busy;
+    if (edit<get_state> end(content_.layout().getting, get_end_); end) {
+        bool goes_on = true;
+        for (std::size_t bytes = 0; goes_on && into.all.size() < most && bytes < most_at_once;) {
+            taken_message one;
+            made = content_.take(end, experience(), one, into.content);
+            goes_on = made && made.value() == progress::done;
+            if (goes_on) into.all.push_back(one);
+            bytes += one.size;
+        }
+        // What was in the way of the next one is the next call's business.
+        if (!into.all.empty()) {
+            end.commit();
+            made = progress::done;
+        }
+    }
+    return after_take(std::move(made));
+}
+
+/// Not yet, or closed: for good if it is still empty when no put that may have begun before the
+/// end is under way any more.
+result<progress> byte_queue::look_when_empty() {
+    if (!content_.is_closed()) return progress::not_yet;
+    const edit<put_state> end(content_.layout().putting, put_end_);
+    if (!end) return progress::busy;
+    if (content_.has_messages()) return progress::not_yet;
+    return errc::closed;
+}
+
+result<progress> byte_queue::after_take(result<progress> made) noexcept {
+    if (made && made.value() == progress::not_yet) made = look_when_empty();
     if (made && made.value() == progress::done) {
-        if (content_.has_messages()) wake_consumer();
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        wake_consumer();
         wake_producer();
     }
+    kick_if_healed();
     return made;
 }
 
-result<taken_message> byte_queue::try_get() {
+result<bool> byte_queue::get_now(use_message decode, void* argument, leased_message& message) {
+    if (!goes_first(queue_layout::consumers)) return false;
+    coproc::bytes content = std::move(spare_);
+    content.clear();
     taken_message taken;
-    COPROC_TRY(const progress made, take(taken));
-    COPROC_TRY(to_result(made));
-    if (taken.cell == 0) return taken;
-    for (std::uint64_t block = 0; !content_.copy(taken.cell, block, taken.content);) continue;
-    end_unless_leased(taken);
+    auto made = take(taken, content);
+    const bool is_done = made && made.value() == progress::done;
+    const bool is_small = taken.size <= longest_inline;
+    result<leased_message> used = leased_message{taken.cell, taken.number};
+    if (is_done && is_small) {
+        std::uint64_t block = 0;
+        if (taken.cell != 0) content_.copy(taken, block, content);
+        used = use(taken, content, decode, argument);
+    }
+    spare_ = std::move(content);
+    COPROC_TRY(made);
+    COPROC_TRY(message, std::move(used));
+    return is_done && is_small;
+}
+
+task<result<whole_message>> byte_queue::get(ref self) {
+    whole_message taken;
+    attempt_with taking([&] { return self->take(taken, taken.content); },
+                        [&] { return self->may_get(); });
+    COPROC_CO_TRY(co_await until_done(self, queue_layout::consumers, taking));
+    if (taken.cell != 0) {
+        COPROC_CO_TRY(co_await copy_out(self, taken, taken.content));
+    }
+    co_return std::move(taken);
+}
+
+task<result<whole_message>> byte_queue::finish(ref self, leased_message in_hand) {
+    whole_message taken;
+    static_cast<taken_message&>(taken) = {in_hand.cell, in_hand.number,
+                                          self->content_.cell(in_hand.cell).size};
+    COPROC_CO_TRY(co_await copy_out(self, taken, taken.content));
+    co_return std::move(taken);
+}
+
+task<result<taken_messages>> byte_queue::get_some(ref self, std::size_t most) {
+    taken_messages taken;
+    attempt_with taking([&] { return self->take_some(taken, most); },
+                        [&] { return self->may_get(); });
+    COPROC_CO_TRY(co_await until_done(self, queue_layout::consumers, taking));
+    co_return std::move(taken);
+}
+
+taken_messages byte_queue::get_some_now(std::size_t most) {
+    taken_messages taken;
+    if (goes_first(queue_layout::consumers)) (void)take_some(taken, most);
     return taken;
 }
 
-void byte_queue::end_unless_leased(taken_message& taken) {
-    if (content_.layout().joinable != 0) return;
-    (void)end(taken.cell, taken.number);
-    taken.cell = 0;
+task<result<void>> byte_queue::copy_out(ref self, const taken_message& from, coproc::bytes& into) {
+    into.clear();
+    into.reserve(from.size);
+    for (std::uint64_t block = 0; !self->content_.copy(from, block, into);) {
+        if (const auto turned = co_await loop_turn(); !turned) {
+            self->give_back(from.cell, from.number);
+            co_return turned.error();
+        }
+    }
+    if (!self->content_.is_joinable()) (void)self->end(from.cell, from.number);
+    co_return success();
+}
+
+result<whole_message> byte_queue::try_get() {
+    whole_message taken;
+    COPROC_TRY(const progress made, take(taken, taken.content));
+    COPROC_TRY(to_result(made));
+    if (taken.cell == 0) return taken;
+    taken.content.reserve(taken.size);
+    for (std::uint64_t block = 0; !content_.copy(taken, block, taken.content);) continue;
+    if (!content_.is_joinable()) {
+        (void)end(taken.cell, taken.number);
+        taken.cell = 0;
+    }
+    return taken;
+}
+
+result<leased_message> byte_queue::use(const taken_message& taken,
+                                       std::span<const std::byte> content, use_message decode,
+                                       void* argument) {
+    const std::uint64_t leased = content_.is_joinable() ? taken.cell : 0;
+    decoder message(content);
+    if (auto used = decode(argument, message); !used) {
+        if (leased != 0) (void)end(leased, taken.number);
+        return used.error();
+    }
+    return leased_message{leased, taken.number};
 }
 
 // -- cells in our hands
 
 result<progress> byte_queue::end_now(std::uint64_t cell, std::uint64_t number) {
-    auto made = in_transaction([&](transaction& changing) -> result<progress> {
+    auto made = change_pool([&](transaction& changing) -> result<progress> {
         COPROC_TRY(content_.end(changing, cell, number));
         return progress::done;
     });
     if (made && made.value() == progress::done) {
+        std::atomic_thread_fence(std::memory_order_seq_cst);
         wake_producer();
         wake_joiners();
     }
@@ -270,7 +375,7 @@ result<progress> byte_queue::end_now(std::uint64_t cell, std::uint64_t number) {
 }
 
 result<progress> byte_queue::give_back_now(std::uint64_t cell, std::uint64_t number) {
-    auto made = in_transaction([&](transaction& changing) -> result<progress> {
+    auto made = change_pool([&](transaction& changing) -> result<progress> {
         const queue_cell& mine = content_.cell(cell);
         const bool is_ours = mine.owner == this_participant() &&
                              (mine.state == queue_cell::filling || mine.number == number);
@@ -285,10 +390,13 @@ result<void> byte_queue::end(std::uint64_t cell, std::uint64_t number) {
     return now_or_later([this, cell, number] { return end_now(cell, number); });
 }
 
+/// The oldest one when it is done, so that two that have to wait are not the same.
 result<void> byte_queue::end_oldest_lease() {
-    const std::uint64_t oldest = content_.oldest_lease();
-    if (oldest == 0) return errc::too_many_releases;
-    return end(oldest, content_.cell(oldest).number);
+    return now_or_later([this]() -> result<progress> {
+        const std::uint64_t oldest = content_.oldest_lease();
+        if (oldest == 0) return errc::too_many_releases;
+        return end_now(oldest, content_.cell(oldest).number);
+    });
 }
 
 void byte_queue::give_back(std::uint64_t cell, std::uint64_t number) {
@@ -303,8 +411,8 @@ task<result<void>> byte_queue::join(ref self) {
     co_return co_await until_done(self, queue_layout::joiners, joining);
 }
 
-/// One word that no transaction writes. Whoever puts looks at it under the lock, so no message
-/// comes after a consumer that has found the queue closed and empty.
+/// Whoever puts looks at the word under the lock of the tail, and a consumer that finds the queue
+/// closed and empty goes through that lock before it says so.
 void byte_queue::close() noexcept {
     std::atomic_ref(content_.layout().closed).store(1);
     kick();
@@ -315,40 +423,54 @@ void byte_queue::close() noexcept {
 /// One consumer for what has come; another producer for the room that may be left.
 result<progress> byte_queue::after_put(result<progress> made) noexcept {
     if (made && made.value() == progress::done) {
+        std::atomic_thread_fence(std::memory_order_seq_cst);
         wake_consumer();
         wake_producer();
     }
+    kick_if_healed();
     return made;
 }
 
 void byte_queue::wake_consumer() noexcept {
+    if (!sleeping_on(queue_layout::consumers).announced()) return;
     const auto reason = [](const void* self) {
         return static_cast<const byte_queue*>(self)->content_.has_messages();
     };
+    if (!reason(this)) return;
     sleeping_on(queue_layout::consumers).wake_one(ringer(), UINT64_MAX, reason, this);
 }
 
 void byte_queue::wake_producer() noexcept {
-    if (!content_.has_room(0)) return;
+    if (!sleeping_on(queue_layout::producers).announced()) return;
     const auto reason = [](const void* self) {
         return static_cast<const byte_queue*>(self)->content_.has_room(0);
     };
+    if (!reason(this)) return;
     sleeping_on(queue_layout::producers).wake_one(ringer(), content_.room(), reason, this);
 }
 
 void byte_queue::wake_joiners() noexcept {
-    if (content_.is_done()) sleeping_on(queue_layout::joiners).wake_all(ringer());
+    if (!content_.is_joinable() || !content_.is_done()) return;
+    sleeping_on(queue_layout::joiners).wake_all(ringer());
 }
 
 void byte_queue::kick() noexcept {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     wake_joiners();
     if (content_.is_closed()) {
         sleeping_on(queue_layout::consumers).wake_all(ringer());
         sleeping_on(queue_layout::producers).wake_all(ringer());
         return;
     }
-    if (content_.has_messages()) wake_consumer();
+    wake_consumer();
     wake_producer();
+}
+
+/// What somebody has put or taken, and died before he rang for it.
+void byte_queue::kick_if_healed() noexcept {
+    if (!put_end_.healed && !get_end_.healed && !experience().healed) return;
+    put_end_.healed = get_end_.healed = experience().healed = false;
+    kick();
 }
 
 bool byte_queue::forget(transaction& changing, participant dead) noexcept {

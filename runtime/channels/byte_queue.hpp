@@ -1,20 +1,35 @@
 #pragma once
 // A queue of messages that are bytes, in shared memory; what all kinds of queues are made of.
 //
-// put: one transaction makes the bytes a message, and one sleeping consumer is rung. get: one
-// transaction takes the message at the head (copied out, or as a cell that is now ours), and the
-// ring is passed on if there are more. See queue_content.hpp for the transactions,
+// put: under the lock of the tail the bytes become a message, and one sleeping consumer is rung.
+// get: under the lock of the head the message there is copied out (or becomes a cell that is ours),
+// and the ring is passed on if there are more. See queue_content.hpp for what is changed,
 // queue_layout.hpp for what lies where, shared_object.hpp for waiting and repair.
 
 #include <coproc/codec.hpp>
+#include <coproc/detail/queue_handle.hpp>
 
 #include "channels/queue_content.hpp"
 #include "shared/shared_object.hpp"
 
 #include <memory>
+#include <optional>
 #include <span>
+#include <vector>
 
 namespace coproc::detail {
+
+/// Taken, and copied out. In a joinable queue its cell is leased.
+struct whole_message : taken_message {
+    coproc::bytes content;
+};
+
+/// Several that were taken under one lock. Those without a cell lie one behind the other in
+/// `content`, the others still in their cells; only the last one may be larger than 64 KiB.
+struct taken_messages {
+    std::vector<taken_message> all;
+    coproc::bytes content;
+};
 
 class byte_queue final : public shared_object {
  public:
@@ -27,16 +42,35 @@ class byte_queue final : public shared_object {
 
     /// Lifetime: `message` until the await ends.
     static task<result<void>> put(ref self, std::span<const std::byte> message);
-    /// The same for many, as many as possible in one transaction and with one ring.
-    static task<result<void>> put_all(ref self, std::span<const encoder> messages);
-    static task<result<taken_message>> get(ref self);
+    /// The same for many, as many as possible under one lock and with one ring.
+    static task<result<void>> put_all(ref self, message_batch messages);
+    static task<result<whole_message>> get(ref self);
+    /// One that is in a cell of ours.
+    static task<result<whole_message>> finish(ref self, leased_message in_hand);
+    /// At least one, and at most `most`, as many as there are under one lock.
+    static task<result<taken_messages>> get_some(ref self, std::size_t most);
+    /// None if there is none without waiting.
+    taken_messages get_some_now(std::size_t most);
+    /// Copies one of those that were got out of its cell.
+    /// Cancellation: it has been given back.
+    static task<result<void>> copy_out(ref self, const taken_message& from, coproc::bytes& into);
+    /// An error that somebody is to be told with the next batch.
+    std::optional<error>& owed() noexcept { return owed_; }
     /// Suspends until every message that was put is done.
     static task<result<void>> join(ref self);
     void close() noexcept;
 
     /// errc::would_block: no room, no message, or locked by a process that does not go on.
     result<void> try_put(std::span<const std::byte> message);
-    result<taken_message> try_get();
+    result<whole_message> try_get();
+
+    // The short way, if nothing is in it: nobody of this process waits, and there is room for a
+    // small message, or one to be got.
+
+    /// False: put() is to be tried instead.
+    result<bool> put_now(std::span<const std::byte> message);
+    /// False: finish() it, if `message` is one, or get() is to be tried instead.
+    result<bool> get_now(use_message decode, void* argument, leased_message& message);
 
     // These happen now, or as soon as the queue is not locked by somebody who does not go on.
 
@@ -49,19 +83,24 @@ class byte_queue final : public shared_object {
     std::uint64_t size() const noexcept { return content_.size(); }
     bool is_full() const noexcept { return !content_.has_room(0); }
 
+    /// Decodes a message. One that cannot be decoded is done: given back, it would be in
+    /// everybody's way for ever.
+    result<leased_message> use(const taken_message& taken, std::span<const std::byte> content,
+                               use_message decode, void* argument);
+
  private:
     explicit byte_queue(region memory, std::shared_ptr<const unique_fd> ringer)
         : shared_object(std::move(memory), std::move(ringer)), content_(this->memory()) {}
 
     template <class Change>
-    result<progress> in_transaction(const Change& change);
-    template <class Put>
-    result<progress> put_if_possible(std::size_t size, const Put& put);
+    result<progress> change_put_end(const Change& change);
+    template <class Change>
+    result<progress> change_pool(const Change& change);
     result<void> check_size(std::size_t size) const;
     bool may_put(std::size_t size) const noexcept;
 
     result<progress> put_small(std::span<const std::byte> message);
-    result<progress> put_some(std::span<const encoder>& rest);
+    result<progress> put_some(message_batch& rest);
     static task<result<void>> put_large(ref self, std::span<const std::byte> message);
     result<progress> reserve(std::size_t size, std::uint64_t& cell);
     result<progress> lengthen(std::uint64_t cell, std::uint64_t& missing);
@@ -71,19 +110,27 @@ class byte_queue final : public shared_object {
     result<void> try_fill_and_publish(std::uint64_t cell, std::span<const std::byte> message);
     result<progress> after_put(result<progress> made) noexcept;
 
-    result<progress> take(taken_message& into);
-    void end_unless_leased(taken_message& taken);
+    bool may_get() const noexcept { return content_.has_messages() || content_.is_closed(); }
+    result<progress> take(taken_message& into, coproc::bytes& content);
+    result<progress> take_some(taken_messages& into, std::size_t most);
+    result<progress> look_when_empty();
+    result<progress> after_take(result<progress> made) noexcept;
 
     result<progress> end_now(std::uint64_t cell, std::uint64_t number);
     result<progress> give_back_now(std::uint64_t cell, std::uint64_t number);
 
     bool forget(transaction& changing, participant dead) noexcept override;
     void kick() noexcept override;
+    void kick_if_healed() noexcept;
     void wake_consumer() noexcept;
     void wake_producer() noexcept;
     void wake_joiners() noexcept;
 
     queue_content content_;
+    lock_experience put_end_;
+    lock_experience get_end_;
+    std::optional<error> owed_;
+    coproc::bytes spare_;  ///< for small messages between the queue and their decoder
 };
 
 }  // namespace coproc::detail

@@ -1,6 +1,8 @@
 #include <coproc/joinable_queue.hpp>
 #include <coproc/queue.hpp>
 
+#include <coproc/sleep.hpp>
+
 #include "channels/byte_queue.hpp"
 
 namespace coproc::detail {
@@ -12,34 +14,6 @@ result<void> check_message(const encoder& message) {
     if (message.fds().empty()) return success();
     return error(errc::not_supported,
                  "a handle in a queue's message: send it through a connection");
-}
-
-/// Ends the lease of a message that cannot be decoded: given back, it would be in everybody's way
-/// for ever.
-class end_on_failure {
- public:
-    end_on_failure(byte_queue& queue, const taken_message& taken) noexcept
-        : queue_(&queue), cell_(taken.cell), number_(taken.number) {}
-    end_on_failure(const end_on_failure&) = delete;
-    end_on_failure& operator=(const end_on_failure&) = delete;
-    ~end_on_failure() {
-        if (cell_ != 0) (void)queue_->end(cell_, number_);
-    }
-    void dismiss() noexcept { cell_ = 0; }
-
- private:
-    byte_queue* queue_;
-    std::uint64_t cell_;
-    std::uint64_t number_;
-};
-
-result<leased_message> use_content(byte_queue& queue, const taken_message& taken, use_message use,
-                                   void* argument) {
-    end_on_failure lease(queue, taken);
-    decoder message(taken.content);
-    COPROC_TRY(use(argument, message));
-    lease.dismiss();
-    return leased_message{taken.cell, taken.number};
 }
 
 }  // namespace
@@ -61,19 +35,79 @@ result<queue_ref> decode_queue(decoder& from, std::uint64_t type, bool joinable)
 
 task<result<void>> put_message(queue_ref to, encoder message) {
     COPROC_CO_TRY(check_message(message));
+    COPROC_CO_TRY(co_await cancellation_point());
+    COPROC_CO_TRY(const bool done, to->put_now(message.bytes()));
+    if (done) co_return success();
     co_return co_await byte_queue::put(std::move(to), message.bytes());
 }
 
-task<result<void>> put_messages(queue_ref to, std::vector<encoder> messages) {
-    for (const encoder& message : messages) {
-        COPROC_CO_TRY(check_message(message));
-    }
-    co_return co_await byte_queue::put_all(std::move(to), messages);
+task<result<void>> put_messages(queue_ref to, message_batch messages) {
+    COPROC_CO_TRY(check_message(messages.all()));
+    co_return co_await byte_queue::put_all(std::move(to), std::move(messages));
 }
 
-task<result<leased_message>> get_message(queue_ref from, use_message use, void* argument) {
-    COPROC_CO_TRY(const taken_message taken, co_await byte_queue::get(from));
-    co_return use_content(*from, taken, use, argument);
+result<bool> get_message_now(const queue_ref& from, use_message use, void* argument,
+                             leased_message& message) {
+    return from->get_now(use, argument, message);
+}
+
+task<result<leased_message>> get_message(queue_ref from, leased_message in_hand, use_message use,
+                                         void* argument) {
+    whole_message taken;
+    if (in_hand.cell != 0) {
+        COPROC_CO_TRY(taken, co_await byte_queue::finish(from, in_hand));
+    } else {
+        COPROC_CO_TRY(taken, co_await byte_queue::get(from));
+    }
+    co_return from->use(taken, taken.content, use, argument);
+}
+
+namespace {
+
+/// Decodes a batch; returns how many messages could be. Of those that could not the first failure
+/// is the one that is reported.
+task<std::size_t> use_batch(queue_ref from, const taken_messages& taken, use_message use,
+                            void* argument, std::optional<error>& failure) {
+    std::span<const std::byte> rest = taken.content;
+    coproc::bytes copied;
+    std::size_t used = 0;
+    for (const taken_message& one : taken.all) {
+        std::span<const std::byte> content = rest.first(one.cell == 0 ? one.size : 0);
+        rest = rest.subspan(content.size());
+        result<void> outcome = success();
+        if (one.cell != 0) {
+            outcome = co_await byte_queue::copy_out(from, one, copied);
+            content = copied;
+        }
+        if (outcome) {
+            const auto decoded = from->use(one, content, use, argument);
+            if (!decoded) outcome = decoded.error();
+        }
+        if (outcome) ++used;
+        if (!outcome && !failure) failure = outcome.error();
+    }
+    co_return used;
+}
+
+}  // namespace
+
+task<result<void>> get_messages(queue_ref from, std::size_t most, use_message use, void* argument) {
+    if (auto owed = std::exchange(from->owed(), std::nullopt)) co_return *owed;
+    std::optional<error> failure;
+    COPROC_CO_TRY(taken_messages taken, co_await byte_queue::get_some(from, most));
+    std::size_t used = 0;
+    while (!taken.all.empty()) {
+        most -= taken.all.size();
+        used += co_await use_batch(from, taken, use, argument, failure);
+        const bool is_over = failure || most == 0 || !co_await loop_turn();
+        taken = taken_messages();
+        if (!is_over) taken = from->get_some_now(most);
+    }
+    if (!failure) co_return success();
+    if (used == 0) co_return *failure;
+    // Who has been canceled meanwhile finds that out himself.
+    if (*failure != errc::canceled) from->owed() = std::move(failure);
+    co_return success();
 }
 
 result<void> try_put_message(const queue_ref& to, const encoder& message) {
@@ -82,8 +116,8 @@ result<void> try_put_message(const queue_ref& to, const encoder& message) {
 }
 
 result<leased_message> try_get_message(const queue_ref& from, use_message use, void* argument) {
-    COPROC_TRY(const taken_message taken, from->try_get());
-    return use_content(*from, taken, use, argument);
+    COPROC_TRY(const whole_message taken, from->try_get());
+    return from->use(taken, taken.content, use, argument);
 }
 
 std::size_t queue_size(const queue_ref& of) noexcept { return of->size(); }

@@ -1,5 +1,7 @@
 #include "channels/queue_content.hpp"
 
+#include "words/sharing_linux.hpp"
+
 #include <algorithm>
 #include <cstring>
 
@@ -19,6 +21,10 @@ constexpr std::uint64_t aligned(std::uint64_t size, std::uint64_t to) noexcept {
 constexpr std::uint64_t cost(std::uint64_t size) noexcept {
     return aligned(size, record_size) + record_size;
 }
+/// Is there room for it in the block of the tail, and for the record that names the next block?
+bool fits(const put_state& end, std::uint64_t size) noexcept {
+    return end.tail + cost(size) + record_size <= block_size;
+}
 
 }  // namespace
 
@@ -33,8 +39,11 @@ result<region> queue_content::make(const queue_settings& settings) {
     const std::uint64_t cells_offset = aligned(table + blocks * sizeof(queue_block), 64);
     const std::uint64_t first = aligned(cells_offset + cells * sizeof(queue_cell), block_size);
     COPROC_TRY(auto memory, region::create(region_kind::queue, first + blocks * block_size));
+    COPROC_TRY(system::give_memory(memory.fd(), first, block_size));
     auto& made = memory.as<queue_layout>();
     COPROC_TRY(make_lock(made));
+    COPROC_TRY(make_lock(made.putting.mutex));
+    COPROC_TRY(make_lock(made.getting.mutex));
     made.fingerprint = settings.fingerprint;
     made.max_size = settings.max_size == 0 ? UINT64_MAX : settings.max_size;
     made.max_bytes = max_bytes;
@@ -44,35 +53,52 @@ result<region> queue_content::make(const queue_settings& settings) {
     made.table_offset = table;
     made.cells_offset = cells_offset;
     made.blocks_offset = first;
+    // The first block is both ends.
+    made.blocks_made = 1;
+    made.blocks_used = 1;
+    block_pool(memory).block(1).holders = 1;
+    made.putting.slots[0].state.tail_block = 1;
+    made.getting.slots[0].state.head_block = 1;
     memory.finish();
     return memory;
 }
 
 std::uint64_t queue_content::size() const noexcept {
-    const std::uint64_t got = peek(layout().got_count);
-    return peek(layout().put_count) - got + peek(layout().returned_count);
+    const std::uint64_t got = got_count();
+    return put_count() - got + peek(layout().returned_count);
 }
 
 bool queue_content::has_messages() const noexcept {
-    return peek(layout().got_count) != peek(layout().put_count) ||
-           peek(layout().returned_count) != 0;
+    const std::uint64_t got = got_count();
+    return got != put_count() || peek(layout().returned_count) != 0;
 }
 
 bool queue_content::has_room(std::uint64_t size) const noexcept {
-    const queue_layout& now = layout();
-    const std::uint64_t in_queue =
-        peek(now.put_count) - peek(now.got_count) + peek(now.filling_count);
-    return in_queue < now.max_size && peek(now.bytes_used) + cost(size) <= cost(now.max_bytes) &&
-           peek(now.blocks_used) + blocks_for(size) < now.blocks_in_all;
+    put_state now{};
+    now.seen_got = got_count();
+    now.seen_bytes_out = peek(layout().getting, &get_state::bytes_out);
+    now.put_count = put_count();
+    now.bytes_in = peek(layout().putting, &put_state::bytes_in);
+    now.tail = peek(layout().putting, &put_state::tail);
+    return is_within_limits(now, size);
 }
 
 std::uint64_t queue_content::room() const noexcept {
-    const std::uint64_t used = peek(layout().bytes_used) + record_size;
+    const std::uint64_t out = peek(layout().getting, &get_state::bytes_out);
+    const std::uint64_t queued = peek(layout().putting, &put_state::bytes_in) - out;
+    const std::uint64_t used = queued + peek(layout().cell_bytes) + record_size;
     const std::uint64_t most = cost(layout().max_bytes);
     const std::uint64_t bytes = most > used ? most - used : 0;
     const std::uint64_t blocks = layout().blocks_in_all - 1;
     const std::uint64_t blocks_used = std::min(blocks, peek(layout().blocks_used));
-    return std::min(bytes, (blocks - blocks_used) * block_size);
+    // A small message may need no block.
+    return std::min(bytes, std::max((blocks - blocks_used) * block_size, longest_inline));
+}
+
+bool queue_content::can_publish() const noexcept {
+    put_state now{};
+    now.tail = peek(layout().putting, &put_state::tail);
+    return is_closed() || fits(now, 0) || pool_.has_blocks(1);
 }
 
 std::uint64_t queue_content::oldest_lease() const noexcept {
@@ -88,121 +114,191 @@ std::uint64_t queue_content::oldest_lease() const noexcept {
 
 // -- putting
 
-result<void> queue_content::append(transaction& changing, std::span<const std::byte> bytes) const {
-    COPROC_TRY(append_record(changing, bytes, 0));
-    changing.add(layout().bytes_used, cost(bytes.size()));
-    return success();
+/// As far as is known of the other end.
+bool queue_content::is_within_limits(const put_state& end, std::uint64_t size) const noexcept {
+    const queue_layout& now = layout();
+    const std::uint64_t count = end.put_count - end.seen_got + peek(now.filling_count);
+    const std::uint64_t bytes = end.bytes_in - end.seen_bytes_out + peek(now.cell_bytes);
+    if (count >= now.max_size || bytes + cost(size) > cost(now.max_bytes)) return false;
+    if (size > longest_inline) return pool_.has_blocks(blocks_for(size) + 1);
+    return fits(end, size) || pool_.has_blocks(1);
 }
 
-/// A record at the tail: the bytes of a small message, or the cell of a large one.
-result<void> queue_content::append_record(transaction& changing, std::span<const std::byte> bytes,
-                                          std::uint64_t cell) const {
-    COPROC_TRY(std::byte* const at, room_for(changing, cost(bytes.size())));
-    const queue_record record{static_cast<std::uint32_t>(bytes.size()),
-                              static_cast<std::uint32_t>(cell)};
+bool queue_content::has_room(put_state& end, std::uint64_t size) const noexcept {
+    if (is_within_limits(end, size)) return true;
+    end.seen_got = got_count();
+    end.seen_bytes_out = peek(layout().getting, &get_state::bytes_out);
+    return is_within_limits(end, size);
+}
+
+result<progress> queue_content::append(edit<put_state>& end, lock_experience& pool,
+                                       std::span<const std::byte> bytes) const {
+    if (!has_room(end.now, bytes.size())) return progress::not_yet;
+    const queue_record record{static_cast<std::uint32_t>(bytes.size()), 0};
+    if (fits(end.now, bytes.size())) {
+        write_record(end.now, record, bytes);
+        end.now.bytes_in += cost(bytes.size());
+        return progress::done;
+    }
+    transaction changing(layout(), pool);
+    if (!changing) return progress::busy;
+    COPROC_TRY(const progress opened, open_block(changing, end.now));
+    if (opened != progress::done) return opened;
+    write_record(end.now, record, bytes);
+    end.now.bytes_in += cost(bytes.size());
+    changing.commit_with(end);
+    return progress::done;
+}
+
+/// The chain goes on in a new block.
+result<progress> queue_content::open_block(transaction& changing, put_state& end) const {
+    COPROC_TRY(const std::uint64_t opened, pool_.take_block(changing));
+    if (opened == 0) return progress::not_yet;
+    changing.set(pool_.block(opened).holders, 1);
+    const queue_record last{queue_record::next_block, static_cast<std::uint32_t>(opened)};
+    std::memcpy(pool_.bytes(end.tail_block).data() + end.tail, &last, sizeof last);
+    end.tail_block = opened;
+    end.tail = 0;
+    return progress::done;
+}
+
+void queue_content::write_record(put_state& end, queue_record record,
+                                 std::span<const std::byte> bytes) const noexcept {
+    std::byte* const at = pool_.bytes(end.tail_block).data() + end.tail;
     std::memcpy(at, &record, sizeof record);
     if (!bytes.empty()) std::memcpy(at + sizeof record, bytes.data(), bytes.size());
-    changing.add(layout().tail, cost(bytes.size()));
-    changing.add(layout().put_count, 1);
-    return success();
+    end.tail += cost(bytes.size());
+    ++end.put_count;
 }
 
-result<std::byte*> queue_content::room_for(transaction& changing, std::size_t size) const {
-    queue_layout& now = layout();
-    if (now.tail_block == 0 || now.tail + size > block_size) {
-        COPROC_TRY(const std::uint64_t opened, pool_.take_block(changing));
-        changing.set(pool_.block(opened).holders, 1);
-        if (now.tail_block != 0) {
-            changing.set(pool_.block(now.tail_block).next, opened);
-            changing.set(pool_.block(now.tail_block).end, now.tail);
-        } else {
-            changing.set(now.head_block, opened);
-            changing.set(now.head, 0);
-        }
-        changing.set(now.tail_block, opened);
-        changing.set(now.tail, 0);
-    }
-    return pool_.bytes(now.tail_block).data() + now.tail;
-}
-
-result<std::uint64_t> queue_content::reserve(transaction& changing, std::uint64_t size) const {
-    COPROC_TRY(const std::uint64_t number, pool_.take_cell(changing, queue_cell::filling));
-    changing.set(pool_.cell(number).size, size);
-    changing.add(layout().bytes_used, cost(size));
+result<progress> queue_content::reserve(edit<put_state>& end, lock_experience& pool,
+                                        std::uint64_t size, std::uint64_t& cell) const {
+    if (!has_room(end.now, size)) return progress::not_yet;
+    transaction changing(layout(), pool);
+    if (!changing) return progress::busy;
+    if (!has_room(end.now, size)) return progress::not_yet;
+    COPROC_TRY(cell, pool_.take_cell(changing, queue_cell::filling));
+    changing.set(pool_.cell(cell).size, size);
+    changing.add(layout().cell_bytes, cost(size));
     changing.add(layout().blocks_used, blocks_for(size));
     changing.add(layout().filling_count, 1);
-    return number;
+    changing.commit();
+    return progress::done;
 }
 
-result<void> queue_content::publish(transaction& changing, std::uint64_t cell) const {
-    COPROC_TRY(append_record(changing, {}, cell));
+result<progress> queue_content::publish(edit<put_state>& end, lock_experience& pool,
+                                        std::uint64_t cell) const {
+    transaction changing(layout(), pool);
+    if (!changing) return progress::busy;
+    if (!fits(end.now, 0)) {
+        COPROC_TRY(const progress opened, open_block(changing, end.now));
+        if (opened != progress::done) return opened;
+    }
+    write_record(end.now, {0, static_cast<std::uint32_t>(cell)}, {});
     changing.subtract(layout().filling_count, 1);
     changing.set(pool_.cell(cell).state, queue_cell::queued);
     changing.set(pool_.cell(cell).owner, 0);
-    return success();
+    changing.commit_with(end);
+    return progress::done;
 }
 
 // -- getting
 
-result<bool> queue_content::take(transaction& changing, taken_message& into) const {
-    if (layout().returned_count != 0) {
-        take_returned(changing, into);
-        return true;
-    }
-    if (layout().got_count == layout().put_count) return false;
-    COPROC_TRY(take_record(changing, into));
-    return true;
+queue_record queue_content::record_at(const get_state& end) const noexcept {
+    queue_record record;
+    std::memcpy(&record, pool_.bytes(end.head_block).data() + end.head, sizeof record);
+    return record;
 }
 
-void queue_content::take_returned(transaction& changing, taken_message& into) const noexcept {
+result<progress> queue_content::take(edit<get_state>& end, lock_experience& pool,
+                                     taken_message& into, coproc::bytes& bytes) const {
+    if (peek(layout().returned_count) != 0) {
+        COPROC_TRY(const progress returned, take_returned(pool, into));
+        if (returned != progress::not_yet) return returned;
+    }
+    if (end.now.got_count == end.now.seen_put) end.now.seen_put = put_count();
+    if (end.now.got_count == end.now.seen_put) return progress::not_yet;
+    queue_record record = record_at(end.now);
+    if (record.size != queue_record::next_block && record.cell == 0 && !is_joinable()) {
+        into = {0, end.now.got_count, record.size};
+        take_bytes(end.now, record.size, bytes);
+        return progress::done;
+    }
+    // On a copy: what fails further on has not happened.
+    get_state after = end.now;
+    transaction changing(layout(), pool);
+    if (!changing) return progress::busy;
+    if (record.size == queue_record::next_block) {
+        pool_.let_go(changing, after.head_block);
+        after.head_block = record.cell;
+        after.head = 0;
+        record = record_at(after);
+    }
+    if (record.cell == 0 && !is_joinable()) {
+        into = {0, after.got_count, record.size};
+        take_bytes(after, record.size, bytes);
+    } else {
+        COPROC_TRY(take_cell(changing, after, record, into, bytes));
+        if (record.cell == 0) after.bytes_out += cost(record.size);
+        after.head += cost(record.size);
+        ++after.got_count;
+    }
+    end.now = after;
+    changing.commit_with(end);
+    return progress::done;
+}
+
+void queue_content::take_bytes(get_state& end, std::uint32_t size, coproc::bytes& into) const {
+    const std::byte* const from =
+        pool_.bytes(end.head_block).data() + end.head + sizeof(queue_record);
+    into.insert(into.end(), from, from + size);
+    end.bytes_out += cost(size);
+    end.head += cost(size);
+    ++end.got_count;
+}
+
+/// The cell of a large message, or one for the lease of a small one, which stays where it is.
+result<void> queue_content::take_cell(transaction& changing, const get_state& end,
+                                      const queue_record& record, taken_message& into,
+                                      coproc::bytes& bytes) const {
+    into = {record.cell, end.got_count, record.size};
+    if (record.cell == 0) {
+        COPROC_TRY(into.cell, pool_.take_cell(changing, queue_cell::leased));
+        queue_cell& leased = pool_.cell(into.cell);
+        changing.set(leased.block, end.head_block);
+        changing.set(leased.offset, end.head + sizeof record);
+        changing.set(leased.size, record.size);
+        changing.add(pool_.block(end.head_block).holders, 1);
+        changing.add(layout().cell_bytes, cost(record.size));
+    }
+    queue_cell& cell = pool_.cell(into.cell);
+    into.size = cell.size;
+    // If there is no memory it has not been taken.
+    bytes.reserve(bytes.size() + cell.size);
+    changing.set(cell.state, in_hand());
+    changing.set(cell.owner, this_participant());
+    changing.set(cell.number, end.got_count);
+    return success();
+}
+
+result<progress> queue_content::take_returned(lock_experience& pool,
+                                              taken_message& into) const noexcept {
+    transaction changing(layout(), pool);
+    if (!changing) return progress::busy;
     std::uint64_t first = 0;
     for (std::uint64_t number = 1; number <= layout().cells_made; ++number) {
         const queue_cell& one = pool_.cell(number);
         if (one.state != queue_cell::returned) continue;
         if (first == 0 || one.number < pool_.cell(first).number) first = number;
     }
+    if (first == 0) return progress::not_yet;
     queue_cell& cell = pool_.cell(first);
     changing.set(cell.state, in_hand());
     changing.set(cell.owner, this_participant());
     changing.subtract(layout().returned_count, 1);
-    into.cell = first;
-    into.number = cell.number;
-}
-
-result<void> queue_content::take_record(transaction& changing, taken_message& into) const {
-    queue_layout& now = layout();
-    if (now.head_block != now.tail_block && now.head == pool_.block(now.head_block).end) {
-        const std::uint64_t next = pool_.block(now.head_block).next;
-        pool_.let_go(changing, now.head_block);
-        changing.set(now.head_block, next);
-        changing.set(now.head, 0);
-    }
-    queue_record record;
-    const std::byte* const at = pool_.bytes(now.head_block).data() + now.head;
-    std::memcpy(&record, at, sizeof record);
-    into.number = now.got_count;
-    into.cell = record.cell;
-    if (record.cell == 0 && now.joinable == 0) {
-        into.content.assign(at + sizeof record, at + sizeof record + record.size);
-        changing.subtract(now.bytes_used, cost(record.size));
-    } else {
-        if (record.cell == 0) {
-            // The lease of a small message: it stays where it is.
-            COPROC_TRY(into.cell, pool_.take_cell(changing, queue_cell::leased));
-            queue_cell& leased = pool_.cell(into.cell);
-            changing.set(leased.block, now.head_block);
-            changing.set(leased.offset, now.head + sizeof record);
-            changing.set(leased.size, record.size);
-            changing.add(pool_.block(now.head_block).holders, 1);
-        }
-        queue_cell& cell = pool_.cell(into.cell);
-        changing.set(cell.state, in_hand());
-        changing.set(cell.owner, this_participant());
-        changing.set(cell.number, now.got_count);
-    }
-    changing.add(now.head, cost(record.size));
-    changing.add(now.got_count, 1);
-    return success();
+    into = {first, cell.number, cell.size};
+    changing.commit();
+    return progress::done;
 }
 
 /// Gives back a cell, what it leads to, and its part of the limits.
@@ -210,7 +306,7 @@ void queue_content::drop(transaction& changing, std::uint64_t cell) const noexce
     if (pool_.cell(cell).state == queue_cell::filling) {
         changing.subtract(layout().filling_count, 1);
     }
-    changing.subtract(layout().bytes_used, cost(pool_.cell(cell).size));
+    changing.subtract(layout().cell_bytes, cost(pool_.cell(cell).size));
     pool_.give_cell(changing, cell);
 }
 
@@ -265,21 +361,20 @@ void queue_content::fill(std::uint64_t cell_number, std::uint64_t& block,
     }
 }
 
-bool queue_content::copy(std::uint64_t cell_number, std::uint64_t& block,
+bool queue_content::copy(const taken_message& from, std::uint64_t& block,
                          coproc::bytes& into) const {
-    const queue_cell& cell = pool_.cell(cell_number);
-    if (cell.size <= longest_inline) {
-        const auto from = pool_.bytes(cell.block).subspan(cell.offset, cell.size);
-        into.assign(from.begin(), from.end());
+    const queue_cell& cell = pool_.cell(from.cell);
+    if (from.size <= longest_inline) {
+        const auto bytes = pool_.bytes(cell.block).subspan(cell.offset, from.size);
+        into.insert(into.end(), bytes.begin(), bytes.end());
         return true;
     }
-    into.reserve(cell.size);
-    for (std::size_t copied = 0; copied < slice && into.size() < cell.size; copied += block_size) {
+    for (std::size_t copied = 0; copied < slice && into.size() < from.size; copied += block_size) {
         block = block == 0 ? cell.block : pool_.block(block).next;
-        const auto from = pool_.bytes(block).first(std::min(block_size, cell.size - into.size()));
-        into.insert(into.end(), from.begin(), from.end());
+        const auto part = pool_.bytes(block).first(std::min(block_size, from.size - into.size()));
+        into.insert(into.end(), part.begin(), part.end());
     }
-    return into.size() == cell.size;
+    return into.size() == from.size;
 }
 
 }  // namespace coproc::detail

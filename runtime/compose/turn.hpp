@@ -31,6 +31,7 @@ class turn {
 
     /// True if the turn was free and is now ours.
     bool try_take() noexcept { return !std::exchange(taken_, true); }
+    bool is_free() const noexcept { return !taken_; }
     /// Success: the turn is ours, even if we were canceled meanwhile.
     wait_list::wait_op wait() noexcept { return waiting_.wait(); }
 

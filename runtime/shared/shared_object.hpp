@@ -108,6 +108,10 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
         return success();
     }
 
+    /// Has this process joined, and does nobody of it wait on that side?
+    bool goes_first(std::size_t side) const noexcept {
+        return bell_ != nullptr && waiting_[side].line.is_free();
+    }
     /// Takes what belongs to `dead` out of the object's own words, as much as fits into one
     /// transaction; true if that was all.
     virtual bool forget(transaction& changing, participant dead) noexcept = 0;

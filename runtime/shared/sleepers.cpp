@@ -42,6 +42,10 @@ bool sleepers::withdraw(std::size_t index) noexcept {
 bool sleepers::anybody() const noexcept {
     // Between publishing and looking for sleepers, so that one of the two sees the other.
     std::atomic_thread_fence(std::memory_order_seq_cst);
+    return announced();
+}
+
+bool sleepers::announced() const noexcept {
     const std::size_t used = (word(members_->used).load() + 63) / 64;
     for (std::size_t i = 0; i < used; ++i) {
         if (word(table_->asleep[i]).load(std::memory_order_relaxed) != 0) return true;

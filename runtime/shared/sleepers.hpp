@@ -56,6 +56,8 @@ class sleepers {
     /// Sleeps no more. True if it has been rung: then it must look, or pass the ring on.
     bool withdraw(std::size_t index) noexcept;
     bool anybody() const noexcept;
+    /// The same for who has made sure that what he has published is seen before he looks.
+    bool announced() const noexcept;
 
     /// Rings one that needs no more than `room`, using the socket `from`; goes on to the next if
     /// that one has moved on by itself, as long as `reason(argument)` holds.

@@ -13,14 +13,18 @@
 // 4. Undoing writes the old values, last first, and is repeated from the start if it is cut off.
 // 5. Bytes that no committed word leads to (a message beyond the tail, a block that is not in use)
 //    are written without the journal.
+// 6. A transaction that is linked to the edit of a shadowed state (which is locked first) is
+//    committed by the edit's commit: its number stands in the state then, and nowhere before, so
+//    that whoever finds the journal knows whether it is to be undone. The numbers never repeat,
+//    and the state keeps the last one until the next linked transaction, which needs this lock.
 // The order is that of the program: a dead process's stores are all seen, in no other order than
 // it made them, because the kernel has run between its death and the next owner.
 
 #include "shared/region.hpp"
+#include "shared/robust_lock.hpp"
+#include "shared/shadowed.hpp"
+#include "shared/word.hpp"
 
-#include <pthread.h>
-
-#include <atomic>
 #include <cstdint>
 
 namespace coproc::detail {
@@ -28,9 +32,6 @@ namespace coproc::detail {
 /// Where every object begins that several processes change.
 struct object_head : region_head {
     struct change {
-        std::uint64_t* place(object_head& of) const noexcept {
-            return reinterpret_cast<std::uint64_t*>(reinterpret_cast<std::byte*>(&of) + offset);
-        }
         std::uint64_t offset;
         std::uint64_t old;
     };
@@ -38,22 +39,18 @@ struct object_head : region_head {
 
     alignas(64)::pthread_mutex_t mutex;
     alignas(64) std::uint64_t changes;
+    std::uint64_t links;       ///< numbers of linked transactions up to here have been used
+    std::uint64_t link;        ///< the number of this one, 0 if it is not linked
+    std::uint64_t link_place;  ///< of the shadowed state
     change journal[most_changes];
 };
 
-/// Makes the lock of a new object. Errors: what pthread_mutex_init says.
-result<void> make_lock(object_head& of);
-
-/// What one user of an object knows of its lock.
-struct lock_experience {
-    bool stalled = false;  ///< the last wait was in vain
-    bool healed = false;   ///< a dead process's changes were undone: others may have slept for them
-};
+/// Errors: what pthread_mutex_init says.
+inline result<void> make_lock(object_head& of) { return make_lock(of.mutex); }
 
 class transaction {
  public:
-    /// Locks. Waits for another process no longer than about 0.1 ms, and a microsecond if that was
-    /// in vain the last time; false if the object is locked still.
+    /// Locks; false if the object is locked still, see take_lock().
     transaction(object_head& of, lock_experience& experience) noexcept;
     transaction(const transaction&) = delete;
     transaction& operator=(const transaction&) = delete;
@@ -67,18 +64,22 @@ class transaction {
     void add(std::uint64_t& word, std::uint64_t more) noexcept { set(word, word + more); }
     void subtract(std::uint64_t& word, std::uint64_t less) noexcept { set(word, word - less); }
     void commit() noexcept;
+    /// Both, by one store.
+    template <class State>
+    void commit_with(edit<State>& other) noexcept {
+        other.now.linked = link_to(other.place());
+        other.commit();
+        commit();
+    }
     /// How many more changes fit.
     std::size_t room() const noexcept { return object_head::most_changes - of_->changes; }
 
  private:
+    std::uint64_t link_to(shadowed_head& other) noexcept;
+    bool is_committed() const noexcept;
     void undo() noexcept;
 
     object_head* of_ = nullptr;
 };
-
-/// A word of shared memory, read without the lock.
-inline std::uint64_t peek(const std::uint64_t& word) noexcept {
-    return std::atomic_ref(const_cast<std::uint64_t&>(word)).load(std::memory_order_acquire);
-}
 
 }  // namespace coproc::detail

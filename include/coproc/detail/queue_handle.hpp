@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,31 @@ using queue_ref = std::shared_ptr<byte_queue>;
 /// Calls back with a message.
 using use_message = result<void> (*)(void* argument, decoder& message);
 
+/// Messages one behind the other.
+class message_batch {
+ public:
+    message_batch() = default;
+
+    template <class T>
+    void push_back(const T& message) {
+        all_.put(message);
+        ends_.push_back(all_.bytes().size());
+    }
+    const encoder& all() const noexcept { return all_; }
+
+    bool empty() const noexcept { return next_ == ends_.size(); }
+    std::span<const std::byte> front() const noexcept {
+        return all_.bytes().subspan(begin_, ends_[next_] - begin_);
+    }
+    void pop_front() noexcept { begin_ = ends_[next_++]; }
+
+ private:
+    encoder all_;
+    std::vector<std::size_t> ends_;
+    std::size_t next_ = 0;
+    std::size_t begin_ = 0;
+};
+
 /// The message that a lease is for.
 struct leased_message {
     std::uint64_t cell = 0;
@@ -42,8 +68,13 @@ void encode_queue(encoder& into, const queue_ref& from);
 result<queue_ref> decode_queue(decoder& from, std::uint64_t type, bool joinable);
 
 task<result<void>> put_message(queue_ref to, encoder message);
-task<result<void>> put_messages(queue_ref to, std::vector<encoder> messages);
-task<result<leased_message>> get_message(queue_ref from, use_message use, void* argument);
+task<result<void>> put_messages(queue_ref to, message_batch messages);
+/// Without suspending, if that is possible. False: get_message() goes on with what is in `message`.
+result<bool> get_message_now(const queue_ref& from, use_message use, void* argument,
+                             leased_message& message);
+task<result<leased_message>> get_message(queue_ref from, leased_message in_hand, use_message use,
+                                         void* argument);
+task<result<void>> get_messages(queue_ref from, std::size_t most, use_message use, void* argument);
 result<void> try_put_message(const queue_ref& to, const encoder& message);
 result<leased_message> try_get_message(const queue_ref& from, use_message use, void* argument);
 std::size_t queue_size(const queue_ref& of) noexcept;
@@ -61,6 +92,15 @@ result<void> decode_into(void* into, decoder& message) {
     COPROC_TRY(auto decoded, message.template get<T>());
     COPROC_TRY(message.finish());
     static_cast<std::optional<T>*>(into)->emplace(std::move(decoded));
+    return success();
+}
+
+/// The same behind the others in a vector of T.
+template <class T>
+result<void> decode_behind(void* others, decoder& message) {
+    COPROC_TRY(auto decoded, message.template get<T>());
+    COPROC_TRY(message.finish());
+    static_cast<std::vector<T>*>(others)->push_back(std::move(decoded));
     return success();
 }
 
@@ -98,8 +138,10 @@ class typed_queue {
     /// Cancellation: some have been put, from the first on.
     template <class Range>
     [[nodiscard]] task<result<void>> put_all(const Range& messages) {
-        std::vector<encoder> all;
-        for (const T& message : messages) all.push_back(encoded(message));
+        message_batch all;
+        if constexpr (transferable<T>) {
+            for (const T& message : messages) all.push_back(message);
+        }
         return put_messages(queue_, std::move(all));
     }
 
@@ -108,7 +150,8 @@ class typed_queue {
     /// Errors: errc::closed when the queue has been closed and is empty; errc::bad_message for what
     /// no coproc program has put.
     [[nodiscard]] task<result<T>> get() { return get_from(queue_); }
-    /// Waits for one, and takes up to `most` that are there.
+    /// Waits for one, and takes up to `most` that are there, under one lock as many as 64 KiB.
+    /// Errors: like get(); one that is met behind others is told by the next get_some().
     [[nodiscard]] task<result<std::vector<T>>> get_some(std::size_t most) {
         return get_some_from(queue_, most);
     }
@@ -151,19 +194,19 @@ class typed_queue {
         co_return success();
     }
     static task<result<T>> get_from(queue_ref from) {
+        COPROC_CO_TRY(co_await cancellation_point());
         std::optional<T> value;
-        COPROC_CO_TRY(co_await get_message(std::move(from), &decode_into<T>, &value));
+        leased_message message;
+        COPROC_CO_TRY(const bool done, get_message_now(from, &decode_into<T>, &value, message));
+        if (!done) {
+            COPROC_CO_TRY(co_await get_message(std::move(from), message, &decode_into<T>, &value));
+        }
         co_return std::move(*value);
     }
     static task<result<std::vector<T>>> get_some_from(queue_ref from, std::size_t most) {
         std::vector<T> taken;
         if (most == 0) co_return std::move(taken);
-        std::optional<T> value;
-        COPROC_CO_TRY(co_await get_message(from, &decode_into<T>, &value));
-        taken.push_back(std::move(*value));
-        while (taken.size() < most && try_get_message(from, &decode_into<T>, &value)) {
-            taken.push_back(std::move(*value));
-        }
+        COPROC_CO_TRY(co_await get_messages(std::move(from), most, &decode_behind<T>, &taken));
         co_return std::move(taken);
     }
 

@@ -1,0 +1,99 @@
+#pragma once
+// A few words that change together, at the price of a copy: the owner of the lock writes the new
+// state beside the current one, and the store of `version` makes it the current one.
+//
+// Invariants, and what holds if the process dies after each store:
+// 1. slots[version % 2] is the current state, and is not written while it is.
+// 2. The store of `version` is the commit: before it nothing has changed, and the next owner of the
+//    lock has nothing to undo.
+// 3. Who reads without the lock believes what he has read only if `version` is the same before and
+//    after: then the slot has not been written meanwhile.
+
+#include "shared/robust_lock.hpp"
+#include "shared/word.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+namespace coproc::detail {
+
+/// Where every such state begins.
+struct shadowed_state {
+    std::uint64_t linked;  ///< the last transaction that was committed together with the state
+};
+
+struct shadowed_head {
+    static constexpr std::size_t slot_size = 64;
+
+    alignas(64)::pthread_mutex_t mutex;
+    std::uint64_t version;
+};
+
+template <class State>
+struct shadowed : shadowed_head {
+    static_assert(std::is_base_of_v<shadowed_state, State> && sizeof(State) <= slot_size);
+
+    struct alignas(slot_size) slot {
+        State state;
+    };
+    slot slots[2];
+};
+
+/// One word of the current state.
+template <class State, class Of>
+std::uint64_t peek(const shadowed<State>& all, std::uint64_t Of::* word) noexcept {
+    for (;;) {
+        const std::uint64_t version = peek(all.version);
+        const std::uint64_t seen = peek(all.slots[version % 2].state.*word);
+        std::atomic_thread_fence(std::memory_order_acquire);
+        if (peek(all.version) == version) return seen;
+    }
+}
+
+/// Has the lock, and a copy of the state to be changed.
+template <class State>
+class edit {
+ public:
+    edit(shadowed<State>& of, lock_experience& experience) noexcept {
+        const locking locked = take_lock(of.mutex, experience);
+        if (locked == locking::busy) return;
+        if (locked == locking::owner_died) declare_whole(of.mutex);
+        of_ = &of;
+        now = of.slots[of.version % 2].state;
+    }
+    edit(const edit&) = delete;
+    edit& operator=(const edit&) = delete;
+    /// What was not committed has not happened.
+    ~edit() {
+        if (of_ != nullptr) release_lock(of_->mutex);
+    }
+
+    /// False if the lock could not be had.
+    explicit operator bool() const noexcept { return of_ != nullptr; }
+    shadowed_head& place() const noexcept { return *of_; }
+
+    /// As often as one likes.
+    void commit() noexcept {
+        constexpr std::size_t words = sizeof(State) / sizeof(std::uint64_t);
+        std::array<std::uint64_t, words> values;
+        std::memcpy(values.data(), &now, sizeof now);
+        // Not before the store of the version that has made this slot the other one.
+        std::atomic_thread_fence(std::memory_order_release);
+        auto* to = reinterpret_cast<std::uint64_t*>(&of_->slots[(of_->version + 1) % 2].state);
+        for (const std::uint64_t value : values) {
+            std::atomic_ref(*to++).store(value, std::memory_order_relaxed);
+        }
+        publish(of_->version, of_->version + 1);
+    }
+
+    State now;
+
+ private:
+    shadowed<State>* of_ = nullptr;
+};
+
+}  // namespace coproc::detail
