@@ -18,6 +18,8 @@ result<void> to_result(progress made) {
 
 /// So much is put or taken under one lock: others wait for it.
 constexpr std::size_t most_at_once = std::size_t{64} * 1024;
+/// Memory for messages is kept for the next one up to here.
+constexpr std::size_t most_kept = std::size_t{4} * 1024 * 1024;
 
 }  // namespace
 
@@ -269,7 +271,7 @@ result<progress> byte_queue::after_take(result<progress> made) noexcept {
 
 result<bool> byte_queue::get_now(use_message decode, void* argument, leased_message& message) {
     if (!goes_first(queue_layout::consumers)) return false;
-    coproc::bytes content = std::move(spare_);
+    coproc::bytes content = std::move(spare_content_);
     content.clear();
     taken_message taken;
     auto made = take(taken, content);
@@ -281,7 +283,7 @@ result<bool> byte_queue::get_now(use_message decode, void* argument, leased_mess
         if (taken.cell != 0) content_.copy(taken, block, content);
         used = use(taken, content, decode, argument);
     }
-    spare_ = std::move(content);
+    keep_content(std::move(content));
     COPROC_TRY(made);
     COPROC_TRY(message, std::move(used));
     return is_done && is_small;
@@ -289,6 +291,8 @@ result<bool> byte_queue::get_now(use_message decode, void* argument, leased_mess
 
 task<result<whole_message>> byte_queue::get(ref self) {
     whole_message taken;
+    taken.content = std::move(self->spare_content_);
+    taken.content.clear();
     attempt_with taking([&] { return self->take(taken, taken.content); },
                         [&] { return self->may_get(); });
     COPROC_CO_TRY(co_await until_done(self, queue_layout::consumers, taking));
@@ -300,6 +304,7 @@ task<result<whole_message>> byte_queue::get(ref self) {
 
 task<result<whole_message>> byte_queue::finish(ref self, leased_message in_hand) {
     whole_message taken;
+    taken.content = std::move(self->spare_content_);
     static_cast<taken_message&>(taken) = {in_hand.cell, in_hand.number,
                                           self->content_.cell(in_hand.cell).size};
     COPROC_CO_TRY(co_await copy_out(self, taken, taken.content));
@@ -357,6 +362,21 @@ result<leased_message> byte_queue::use(const taken_message& taken,
         return used.error();
     }
     return leased_message{leased, taken.number};
+}
+
+std::unique_ptr<encoder> byte_queue::take_encoder() {
+    if (spare_encoder_) return std::move(spare_encoder_);
+    return std::make_unique<encoder>();
+}
+
+void byte_queue::keep_encoder(std::unique_ptr<encoder> used) noexcept {
+    if (used->bytes().size() > most_kept) return;
+    used->clear();
+    spare_encoder_ = std::move(used);
+}
+
+void byte_queue::keep_content(coproc::bytes used) noexcept {
+    if (used.capacity() <= most_kept) spare_content_ = std::move(used);
 }
 
 // -- cells in our hands

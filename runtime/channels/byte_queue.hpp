@@ -72,6 +72,13 @@ class byte_queue final : public shared_object {
     /// False: finish() it, if `message` is one, or get() is to be tried instead.
     result<bool> get_now(use_message decode, void* argument, leased_message& message);
 
+    // What the messages of this process are encoded into, and copied to, again and again: large
+    // memory that is new each time costs more than what is done with it.
+
+    std::unique_ptr<encoder> take_encoder();
+    void keep_encoder(std::unique_ptr<encoder> used) noexcept;
+    void keep_content(coproc::bytes used) noexcept;
+
     // These happen now, or as soon as the queue is not locked by somebody who does not go on.
 
     /// Ends the lease of that message: it is done. errc::too_many_releases if it is not leased.
@@ -130,7 +137,8 @@ class byte_queue final : public shared_object {
     lock_experience put_end_;
     lock_experience get_end_;
     std::optional<error> owed_;
-    coproc::bytes spare_;  ///< for small messages between the queue and their decoder
+    std::unique_ptr<encoder> spare_encoder_;
+    coproc::bytes spare_content_;
 };
 
 }  // namespace coproc::detail

@@ -9,6 +9,8 @@ namespace coproc::detail {
 
 namespace {
 
+error moved_from() { return error(errc::closed, "a queue that has been moved from"); }
+
 result<void> check_message(const encoder& message) {
     COPROC_TRY(message.status());
     if (message.fds().empty()) return success();
@@ -23,7 +25,7 @@ result<queue_ref> make_queue(std::uint64_t type, const queue_options& options, b
 }
 
 void encode_queue(encoder& into, const queue_ref& from) {
-    if (!from) return into.fail(error(errc::closed, "a queue that has been moved from"));
+    if (!from) return into.fail(moved_from());
     into.attach(from->fd());
     into.keep(from);
 }
@@ -33,33 +35,48 @@ result<queue_ref> decode_queue(decoder& from, std::uint64_t type, bool joinable)
     return byte_queue::open(std::move(file), type, joinable);
 }
 
-task<result<void>> put_message(queue_ref to, encoder message) {
-    COPROC_CO_TRY(check_message(message));
+std::unique_ptr<encoder> make_encoder(const queue_ref& to) {
+    if (to) return to->take_encoder();
+    auto failed = std::make_unique<encoder>();
+    failed->fail(moved_from());
+    return failed;
+}
+
+task<result<void>> put_message(queue_ref to, std::unique_ptr<encoder> message) {
+    COPROC_CO_TRY(check_message(*message));
     COPROC_CO_TRY(co_await cancellation_point());
-    COPROC_CO_TRY(const bool done, to->put_now(message.bytes()));
-    if (done) co_return success();
-    co_return co_await byte_queue::put(std::move(to), message.bytes());
+    COPROC_CO_TRY(const bool done, to->put_now(message->bytes()));
+    if (!done) {
+        COPROC_CO_TRY(co_await byte_queue::put(to, message->bytes()));
+    }
+    to->keep_encoder(std::move(message));
+    co_return success();
 }
 
 task<result<void>> put_messages(queue_ref to, message_batch messages) {
+    if (!to) co_return moved_from();
     COPROC_CO_TRY(check_message(messages.all()));
     co_return co_await byte_queue::put_all(std::move(to), std::move(messages));
 }
 
 result<bool> get_message_now(const queue_ref& from, use_message use, void* argument,
                              leased_message& message) {
+    if (!from) return moved_from();
     return from->get_now(use, argument, message);
 }
 
 task<result<leased_message>> get_message(queue_ref from, leased_message in_hand, use_message use,
                                          void* argument) {
+    if (!from) co_return moved_from();
     whole_message taken;
     if (in_hand.cell != 0) {
         COPROC_CO_TRY(taken, co_await byte_queue::finish(from, in_hand));
     } else {
         COPROC_CO_TRY(taken, co_await byte_queue::get(from));
     }
-    co_return from->use(taken, taken.content, use, argument);
+    auto used = from->use(taken, taken.content, use, argument);
+    from->keep_content(std::move(taken.content));
+    co_return used;
 }
 
 namespace {
@@ -92,6 +109,7 @@ task<std::size_t> use_batch(queue_ref from, const taken_messages& taken, use_mes
 }  // namespace
 
 task<result<void>> get_messages(queue_ref from, std::size_t most, use_message use, void* argument) {
+    if (!from) co_return moved_from();
     if (auto owed = std::exchange(from->owed(), std::nullopt)) co_return *owed;
     std::optional<error> failure;
     COPROC_CO_TRY(taken_messages taken, co_await byte_queue::get_some(from, most));
@@ -110,27 +128,40 @@ task<result<void>> get_messages(queue_ref from, std::size_t most, use_message us
     co_return success();
 }
 
-result<void> try_put_message(const queue_ref& to, const encoder& message) {
-    COPROC_TRY(check_message(message));
-    return to->try_put(message.bytes());
+result<void> try_put_message(const queue_ref& to, std::unique_ptr<encoder> message) {
+    COPROC_TRY(check_message(*message));
+    COPROC_TRY(to->try_put(message->bytes()));
+    to->keep_encoder(std::move(message));
+    return success();
 }
 
 result<leased_message> try_get_message(const queue_ref& from, use_message use, void* argument) {
+    if (!from) return moved_from();
     COPROC_TRY(const whole_message taken, from->try_get());
     return from->use(taken, taken.content, use, argument);
 }
 
-std::size_t queue_size(const queue_ref& of) noexcept { return of->size(); }
-bool queue_is_full(const queue_ref& one) noexcept { return one->is_full(); }
-void close_queue(const queue_ref& one) noexcept { one->close(); }
+std::size_t queue_size(const queue_ref& of) noexcept { return of ? of->size() : 0; }
+bool queue_is_full(const queue_ref& one) noexcept { return one && one->is_full(); }
+result<void> close_queue(const queue_ref& one) {
+    if (!one) return moved_from();
+    one->close();
+    return success();
+}
 
 result<void> end_lease(const queue_ref& of, const leased_message& message) {
     return of->end(message.cell, message.number);
 }
-result<void> end_oldest_lease(const queue_ref& of) { return of->end_oldest_lease(); }
+result<void> end_oldest_lease(const queue_ref& of) {
+    if (!of) return moved_from();
+    return of->end_oldest_lease();
+}
 void give_back(const queue_ref& to, const leased_message& message) {
     to->give_back(message.cell, message.number);
 }
-task<result<void>> join_queue(queue_ref one) { return byte_queue::join(std::move(one)); }
+task<result<void>> join_queue(queue_ref one) {
+    if (!one) co_return moved_from();
+    co_return co_await byte_queue::join(std::move(one));
+}
 
 }  // namespace coproc::detail

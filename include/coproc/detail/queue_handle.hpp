@@ -67,7 +67,10 @@ result<queue_ref> make_queue(std::uint64_t type, const queue_options& options, b
 void encode_queue(encoder& into, const queue_ref& from);
 result<queue_ref> decode_queue(decoder& from, std::uint64_t type, bool joinable);
 
-task<result<void>> put_message(queue_ref to, encoder message);
+/// For a message to that queue, with the memory of the last one. Of a handle that has been moved
+/// from it is one that fails.
+std::unique_ptr<encoder> make_encoder(const queue_ref& to);
+task<result<void>> put_message(queue_ref to, std::unique_ptr<encoder> message);
 task<result<void>> put_messages(queue_ref to, message_batch messages);
 /// Without suspending, if that is possible. False: get_message() goes on with what is in `message`.
 result<bool> get_message_now(const queue_ref& from, use_message use, void* argument,
@@ -75,11 +78,11 @@ result<bool> get_message_now(const queue_ref& from, use_message use, void* argum
 task<result<leased_message>> get_message(queue_ref from, leased_message in_hand, use_message use,
                                          void* argument);
 task<result<void>> get_messages(queue_ref from, std::size_t most, use_message use, void* argument);
-result<void> try_put_message(const queue_ref& to, const encoder& message);
+result<void> try_put_message(const queue_ref& to, std::unique_ptr<encoder> message);
 result<leased_message> try_get_message(const queue_ref& from, use_message use, void* argument);
 std::size_t queue_size(const queue_ref& of) noexcept;
 bool queue_is_full(const queue_ref& one) noexcept;
-void close_queue(const queue_ref& one) noexcept;
+result<void> close_queue(const queue_ref& one);
 
 result<void> end_lease(const queue_ref& of, const leased_message& message);
 result<void> end_oldest_lease(const queue_ref& of);
@@ -171,8 +174,7 @@ class typed_queue {
     bool full() const noexcept { return queue_is_full(queue_); }
     /// For everybody: from now on puts fail with errc::closed, and gets when the queue is empty.
     result<void> close() {
-        close_queue(queue_);
-        return success();
+        return close_queue(queue_);
     }
 
     const queue_ref& ref() const noexcept { return queue_; }
@@ -183,9 +185,9 @@ class typed_queue {
     }
 
  private:
-    static encoder encoded(const T& message) {
-        encoder into;
-        if constexpr (transferable<T>) into.put(message);
+    std::unique_ptr<encoder> encoded(const T& message) const {
+        auto into = make_encoder(queue_);
+        if constexpr (transferable<T>) into->put(message);
         return into;
     }
     static task<result<void>> consume_after(task<result<void>> putting, moving_t<T> message) {
