@@ -99,10 +99,26 @@ class byte_queue final : public shared_object {
     explicit byte_queue(region memory, std::shared_ptr<const unique_fd> ringer)
         : shared_object(std::move(memory), std::move(ringer)), content_(this->memory()) {}
 
+    /// So much is put or taken under one lock: others wait for it.
+    static constexpr std::size_t most_at_once = std::size_t{64} * 1024;
+
+    /// Under the lock of the tail, unless the queue is closed.
     template <class Change>
-    result<progress> change_put_end(const Change& change);
+    result<progress> change_put_end(const Change& change) {
+        edit<put_state> end(content_.layout().putting, put_end_);
+        if (!end) return progress::busy;
+        if (content_.is_closed()) return errc::closed;
+        return change(end);
+    }
+    /// One transaction, in force if it is progress::done.
     template <class Change>
-    result<progress> change_pool(const Change& change);
+    result<progress> change_pool(const Change& change) {
+        transaction changing(content_.layout(), experience());
+        if (!changing) return progress::busy;
+        result<progress> made = change(changing);
+        if (made && made.value() == progress::done) changing.commit();
+        return made;
+    }
     result<void> check_size(std::size_t size) const;
     bool may_put(std::size_t size) const noexcept;
 

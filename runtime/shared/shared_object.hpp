@@ -32,6 +32,12 @@ struct shared_head : object_head {
 
 enum class progress { done, not_yet, busy };
 
+/// For what does not wait.
+inline result<void> to_result(progress made) {
+    if (made == progress::done) return success();
+    return errc::would_block;
+}
+
 /// Something that may have to wait for other processes.
 class attempt {
  public:
