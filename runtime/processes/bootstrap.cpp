@@ -197,6 +197,8 @@ child_code be_child(child_side& side) {
 
 }  // namespace
 
+child_side* this_child_side() noexcept { return ::getpid() == this_pid ? this_child : nullptr; }
+
 std::optional<child_code> bootstrap() {
     process_identity& me = identity();
     if (me.bootstrapped) return std::nullopt;

@@ -5,8 +5,10 @@
 #include <coproc/timeout.hpp>
 
 #include "engine/loop.hpp"
+#include "processes/child_side.hpp"
 #include "processes/children.hpp"
 #include "processes/control.hpp"
+#include "processes/descendants.hpp"
 #include "processes/identity.hpp"
 #include "processes/launch_linux.hpp"
 #include "shared/shared_object.hpp"
@@ -23,6 +25,14 @@ namespace {
 
 std::chrono::microseconds to_duration(const ::timeval& time) {
     return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+}
+
+/// So much is read of what a dead child has sent: births, and a report.
+constexpr int most_births = 4096;
+
+/// If this process is somebody's child.
+void tell_birth(int pidfd, participant who) {
+    if (child_side* const side = this_child_side()) side->tell_birth(pidfd, who);
 }
 
 process_usage to_usage(const std::optional<::rusage>& usage) {
@@ -144,12 +154,15 @@ result<void> child::spawn(loop& home) {
         return watching;
     }
     children::instance().add(shared_from_this());
+    tell_birth(pidfd_.get(), participant_);
     return success();
 }
 
 result<void> child::watch_exit(loop& home) {
     const auto on_exit = [](void* self) noexcept { static_cast<child*>(self)->look(); };
     COPROC_TRY(exit_watch_->call_when_readable(home, on_exit, this));
+    const auto on_message = [](void* self) noexcept { static_cast<child*>(self)->listen(); };
+    COPROC_TRY(control_->watch().call_when_readable(home, on_message, this));
     home_ = &home;
     children::instance().follow(home);
     return success();
@@ -158,6 +171,7 @@ result<void> child::watch_exit(loop& home) {
 void child::leave_loop() noexcept {
     home_ = nullptr;
     if (exit_watch_) exit_watch_->detach();
+    if (control_) control_->watch().detach();
 }
 
 /// The child could not be told what to do: it ends, and the process is initial again.
@@ -167,6 +181,7 @@ task<result<void>> child::undo_start(std::shared_ptr<child> self, error why) {
     (co_await shield(self->ended_.wait())).value();
     self->ended_.shut();
     self->end_.reset();
+    self->reported_.reset();
     self->pidfd_.reset();
     self->pid_ = 0;
     self->state_ = state::initial;
@@ -180,9 +195,8 @@ void child::look() noexcept {
     const auto reaped = system::reap(pidfd_.get());
     if (!reaped && reaped.error() == errc::would_block) return;
     const std::shared_ptr<child> alive = shared_from_this();
-    std::optional<exit_status> reported;
-    read_reports(reported);
-    end_.emplace(conclude(reaped, reported));
+    read_messages(most_births);
+    end_.emplace(conclude(reaped));
     if (end_->has_value()) {
         log(log_level::info, "process " + name_ + " ended with " + end_->value().to_string());
     } else {
@@ -195,39 +209,54 @@ void child::look() noexcept {
     ended_.open();
 }
 
-/// What the dead child has sent; the last word counts. It has one or two: a process of its making
-/// that goes on writing is not listened to.
-void child::read_reports(std::optional<exit_status>& reported) {
-    for (int left = 8; left > 0; --left) {
+/// What the child says while it runs.
+void child::listen() noexcept {
+    if (!read_messages(64)) control_->watch().call_no_more();
+}
+
+/// False if there will be no more. A process that goes on writing is not listened to for ever.
+bool child::read_messages(int most) {
+    for (; most > 0; --most) {
         const auto header = control_->try_message();
-        if (!header) return;
-        decoder message(control_->body(header.value()), control_->take_fds(header.value()));
-        if (header.value().type == control::report_type) {
-            if (auto said = message.get<control::report>()) {
-                const control::report& report = said.value();
-                reported.emplace(report.code & 0xff);
-                const std::error_category& category =
-                    report.failure_is_ours ? error_category() : std::system_category();
-                reported->set_exception(report.exception_type, report.exception_message,
-                                        {report.failure, category});
-            }
-        }
+        if (!header) return header.error() == errc::would_block;
+        hear(header.value());
         control_->drop(header.value());
+    }
+    return true;
+}
+
+void child::hear(const message_header& header) {
+    decoder message(control_->body(header), control_->take_fds(header));
+    if (header.type == control::report_type) {
+        const auto said = message.get<control::report>();
+        if (!said) return;
+        const control::report& report = said.value();
+        reported_.emplace(report.code & 0xff);
+        const std::error_category& category =
+            report.failure_is_ours ? error_category() : std::system_category();
+        reported_->set_exception(report.exception_type, report.exception_message,
+                                 {report.failure, category});
+    } else if (header.type == control::birth_type) {
+        auto pidfd = message.take_fd();
+        const auto said = message.get<control::birth>();
+        if (!pidfd || !said) return;
+        tell_birth(pidfd.value().get(), said.value().participant);
+        if (home_ == nullptr) return;
+        home_->resident_of<descendants>().watch(std::move(pidfd).value(), said.value().participant);
     }
 }
 
 /// The kernel's word is exact; the child's own stands in for it where somebody else has reaped.
-result<exit_status> child::conclude(const result<system::end_of_process>& reaped,
-                                    const std::optional<exit_status>& reported) const {
-    if (!reaped && !reported) {
+result<exit_status> child::conclude(const result<system::end_of_process>& reaped) const {
+    if (!reaped && !reported_) {
         return error(errc::status_lost, "process " + name_ + " (pid " + std::to_string(pid_) + ")");
     }
-    if (!reaped) return *reported;
+    if (!reaped) return *reported_;
     const system::end_of_process& end = reaped.value();
     exit_status status(end.code, end.core_dumped, to_usage(end.usage));
-    if (reported && status.signal() == 0) {
-        status.set_exception(reported->exception_type(), reported->exception_message(),
-                             reported->failure());
+    if (reported_ && status.signal() == 0) {
+        status.set_exception(reported_->exception_type(), reported_->exception_message(),
+                             reported_->failure());
     }
     return status;
 }

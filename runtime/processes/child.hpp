@@ -64,9 +64,10 @@ class child : public std::enable_shared_from_this<child> {
     static task<result<void>> undo_start(std::shared_ptr<child> self, error why);
     task<result<void>> ask_to_end();
     void look() noexcept;
-    void read_reports(std::optional<exit_status>& reported);
-    result<exit_status> conclude(const result<system::end_of_process>& reaped,
-                                 const std::optional<exit_status>& reported) const;
+    void listen() noexcept;
+    bool read_messages(int most);
+    void hear(const message_header& header);
+    result<exit_status> conclude(const result<system::end_of_process>& reaped) const;
     void forget_process() noexcept;
     result<void> watch_exit(loop& home);
 
@@ -87,6 +88,7 @@ class child : public std::enable_shared_from_this<child> {
     std::shared_ptr<lifeline> lifeline_;
     participant participant_ = 0;
     std::vector<std::shared_ptr<const void>> kept_;  // attached until its end has been handled
+    std::optional<exit_status> reported_;            // by itself
     std::optional<result<exit_status>> end_;
     wait_list ended_;
 };

@@ -76,8 +76,16 @@ void child_side::report(int code) noexcept {
     last_.code = code;
     encoder message;
     message.put(last_);
-    // The socket's room is the parent's only use of it in this direction: it is never full.
+    // There is room, unless the parent has been stopped for hundreds of births.
     (void)control_.try_send({control::report_type, message.bytes(), {}});
+}
+
+void child_side::tell_birth(int pidfd, std::uint64_t participant) noexcept {
+    encoder message;
+    message.put(control::birth{participant});
+    const int fds[] = {pidfd};
+    // A parent that does not read for so long is not waited for.
+    (void)control_.try_send({control::birth_type, message.bytes(), fds});
 }
 
 }  // namespace coproc::detail

@@ -28,6 +28,8 @@ class child_side {
     void note_exception(const std::exception_ptr& thrown);
     /// Tells the parent the exit code, and what was noted.
     void report(int code) noexcept;
+    /// Tells it of a child of ours, or of a child's.
+    void tell_birth(int pidfd, std::uint64_t participant) noexcept;
 
  private:
     void note(std::string type, std::string message, bool expected = false);
@@ -36,5 +38,8 @@ class child_side {
     message_header bootstrap_{};
     control::report last_{};
 };
+
+/// Of this process; nullptr in the root of a family, and in a plain fork of a child.
+child_side* this_child_side() noexcept;
 
 }  // namespace coproc::detail

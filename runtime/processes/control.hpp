@@ -1,6 +1,7 @@
 #pragma once
 // What parent and child say to each other on the control socket. One message each way is all in
 // most lives: the bootstrap to the child, and its report as its last act.
+// A child that starts children says so, too.
 
 #include <coproc/codec.hpp>
 #include <coproc/detail/target.hpp>
@@ -12,7 +13,12 @@
 namespace coproc::detail::control {
 
 /// Types of messages; no type_info hashes to so small a number.
-enum type : std::uint64_t { bootstrap_type = 16, cancel_type = 17, report_type = 18 };
+enum type : std::uint64_t {
+    bootstrap_type = 16,
+    cancel_type = 17,
+    report_type = 18,
+    birth_type = 19
+};
 
 /// Parent to child, with the lifeline's read end; followed by the target's arguments.
 struct bootstrap {
@@ -38,6 +44,11 @@ struct report {
     std::string exception_message;
     int failure;           ///< value of the failure's error_code
     bool failure_is_ours;  ///< of coproc's category; otherwise the system's
+};
+
+/// Child to parent, with a pidfd: a descendant has been born.
+struct birth {
+    std::uint64_t participant;
 };
 
 /// The longest message of an exception that is carried back; the rest is cut off, so that a report

@@ -117,6 +117,13 @@ void fd_watch::finish_all(side which, const result<void>& outcome) noexcept {
     while (ready_op* waiter = waiting(which).pop_front()) waiter->finish(outcome);
 }
 
+void fd_watch::call_no_more() noexcept {
+    on_ready_ = nullptr;
+    if (poll_ == nullptr || !readers_.empty()) return;
+    armed_ &= ~UV_READABLE;
+    rearm();
+}
+
 void fd_watch::detach() noexcept {
     finish_all(side::read, errc::closed);
     finish_all(side::write, errc::closed);

@@ -46,6 +46,9 @@ class fd_watch {
     /// Calls on_ready, in the loop's thread, whenever the fd is readable and until detach().
     result<void> call_when_readable(loop& home, void (*on_ready)(void*) noexcept, void* argument);
 
+    /// The calls end; who waits goes on.
+    void call_no_more() noexcept;
+
     /// Ends the waits with errc::closed and leaves the loop; a later wait joins one again.
     void detach() noexcept;
     bool has_waiters() const noexcept;

@@ -1,0 +1,31 @@
+#include "processes/descendants.hpp"
+
+#include "shared/shared_object.hpp"
+
+namespace coproc::detail {
+
+namespace {
+
+/// A child that makes up more of them shall not use up our file descriptors.
+constexpr std::size_t most_watched = 4096;
+
+}  // namespace
+
+void descendants::watch(unique_fd pidfd, participant who) {
+    if (all_.size() >= most_watched) return;
+    descendant& one = all_.emplace_back(*this, std::move(pidfd), who);
+    one.place = std::prev(all_.end());
+    const auto on_end = [](void* ended) noexcept {
+        auto& it = *static_cast<descendant*>(ended);
+        it.family->on_end(it);
+    };
+    if (!one.ending.call_when_readable(*home_, on_end, &one)) all_.pop_back();
+}
+
+void descendants::on_end(descendant& one) noexcept {
+    const participant dead = one.name;
+    all_.erase(one.place);
+    repair_for(dead, home_);
+}
+
+}  // namespace coproc::detail
