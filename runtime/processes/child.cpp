@@ -162,7 +162,8 @@ result<void> child::watch_exit(loop& home) {
     const auto on_exit = [](void* self) noexcept { static_cast<child*>(self)->look(); };
     COPROC_TRY(exit_watch_->call_when_readable(home, on_exit, this));
     const auto on_message = [](void* self) noexcept { static_cast<child*>(self)->listen(); };
-    COPROC_TRY(control_->watch().call_when_readable(home, on_message, this));
+    // Otherwise it is heard at its end.
+    (void)control_->watch().call_when_readable(home, on_message, this);
     home_ = &home;
     children::instance().follow(home);
     return success();
