@@ -1,21 +1,11 @@
 #pragma once
-// What all contenders for a flow of messages have in common: numbered messages, their check, and
-// workers in processes of their own that start together.
+// What all contenders for a flow of messages have in common: numbered messages and their check.
 
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "workers.hpp"
 
+#include <algorithm>
 #include <array>
-#include <chrono>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <optional>
-#include <span>
-#include <string>
-#include <vector>
 
 namespace coproc::bench {
 
@@ -28,14 +18,12 @@ struct flow {
     std::uint64_t each() const noexcept { return count / producers; }
 };
 
+/// So many bytes of messages wait at most, where a queue has such a limit.
+inline constexpr std::size_t memory = std::size_t{16} << 20U;
+
 using message_view = std::span<const std::byte>;
 
 inline constexpr std::uint64_t stop_number = UINT64_MAX;
-inline constexpr unsigned long_enough = 60;  ///< seconds, after which a worker hangs
-
-inline std::int64_t now_ns() {
-    return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 inline std::uint64_t number_of(std::uint64_t producer, std::uint64_t i) {
     return producer << 56U | i;
@@ -76,12 +64,6 @@ struct tally {
     }
 };
 
-/// Seconds per message, or what is wrong.
-struct outcome {
-    double seconds = 0;
-    const char* failure = nullptr;
-};
-
 inline outcome judge(const flow& what, std::int64_t begin, std::span<const tally> consumers) {
     tally all;
     for (const tally& one : consumers) {
@@ -97,74 +79,6 @@ inline outcome judge(const flow& what, std::int64_t begin, std::span<const tally
     if (all.messages != what.count) return {0, "lost or duplicated messages"};
     if (all.sum != 0) return {0, "other messages than were sent"};
     return {1e-9 * static_cast<double>(all.end - begin) / static_cast<double>(what.count)};
-}
-
-/// Lets go of everybody who waits for it, at once: an end of file.
-class start_line {
- public:
-    start_line() {
-        if (::pipe(ready_) != 0 || ::pipe(go_) != 0) std::abort();
-    }
-    start_line(const start_line&) = delete;
-    start_line& operator=(const start_line&) = delete;
-    ~start_line() {
-        for (const int fd : {ready_[0], ready_[1], go_[0]}) ::close(fd);
-    }
-
-    void wait() const {
-        ::close(go_[1]);
-        char byte = 0;
-        if (::write(ready_[1], &byte, 1) != 1 || ::read(go_[0], &byte, 1) != 0) std::abort();
-    }
-    /// When the last of `count` is waiting; says when that was.
-    std::int64_t go(std::uint64_t count) const {
-        char byte = 0;
-        for (; count > 0; --count) {
-            if (::read(ready_[0], &byte, 1) != 1) std::abort();
-        }
-        const std::int64_t begin = now_ns();
-        ::close(go_[1]);
-        return begin;
-    }
-
- private:
-    int ready_[2];
-    int go_[2];
-};
-
-/// A T that forked processes share.
-template <class T>
-class forked_memory {
- public:
-    forked_memory()
-        : place_(new(::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                            -1, 0)) T()) {}
-    forked_memory(const forked_memory&) = delete;
-    forked_memory& operator=(const forked_memory&) = delete;
-    ~forked_memory() { ::munmap(place_, sizeof(T)); }
-    T* operator->() const noexcept { return place_; }
-    T& operator*() const noexcept { return *place_; }
-
- private:
-    T* place_;
-};
-
-template <class Work>
-pid_t fork_worker(const Work& work) {
-    const pid_t child = ::fork();
-    if (child != 0) return child;
-    ::alarm(long_enough);
-    work();
-    ::_exit(0);
-}
-
-inline bool all_end_well(std::span<const pid_t> workers) {
-    bool well = true;
-    for (const pid_t worker : workers) {
-        int status = 0;
-        well = ::waitpid(worker, &status, 0) == worker && status == 0 && well;
-    }
-    return well;
 }
 
 /// A Peer is made before the fork and has
@@ -210,18 +124,5 @@ outcome run_flow(const flow& what) {
     if (!all_end_well(workers)) return {0, "a worker failed"};
     return judge(what, begin, std::span(*tallies).first(what.consumers));
 }
-
-/// What a Python script prints: seconds.
-inline outcome run_python(const std::string& arguments) {
-    const std::string command = "exec timeout 60 python3 " COPROC_BENCH_PEERS "/" + arguments;
-    std::FILE* const output = ::popen(command.c_str(), "r");
-    if (output == nullptr) return {0, "popen"};
-    outcome read;
-    if (std::fscanf(output, "%lf", &read.seconds) != 1) read.failure = "no figure from Python";
-    if (::pclose(output) != 0) read.failure = "Python failed";
-    return read;
-}
-
-inline bool has_python() { return std::system("python3 -c pass 2>/dev/null") == 0; }
 
 }  // namespace coproc::bench

@@ -25,6 +25,7 @@ using coproc::bench::flow;
 using coproc::bench::outcome;
 using coproc::bench::tally;
 
+constexpr std::array<std::uint64_t, 4> sizes{64, 1024, 64 * 1024, 1024 * 1024};
 constexpr std::size_t batch_size = 256;
 using small = std::array<std::byte, 64>;
 
@@ -127,7 +128,8 @@ coproc::task<outcome> all_of(std::vector<coproc::process> workers, coproc::event
 template <class Message, class Produce, class Consume>
 outcome run_coproc(const flow& what, Produce* produce, Consume* consume) {
     auto home = coproc::runtime::create().value();
-    const auto messages = coproc::queue<Message>::create().value();
+    const coproc::queue_options limits{.max_bytes = coproc::bench::memory};
+    const auto messages = coproc::queue<Message>::create(limits).value();
     const auto results = coproc::queue<tally>::create().value();
     const auto start = coproc::event::create().value();
     std::vector<coproc::process> workers;
@@ -168,6 +170,7 @@ struct contender {
     std::uint64_t slowness = 1;
 };
 
+bool is_extreme(std::uint64_t size) { return size == sizes.front() || size == sizes.back(); }
 bool is_small(const flow& what) { return what.size == sizeof(small); }
 
 std::vector<contender> contenders() {
@@ -178,7 +181,7 @@ std::vector<contender> contenders() {
         {"boost", run_flow<boost_peer>},
         {"coproc", one_at_a_time<coproc::bytes>},
         {"coproc_array", one_at_a_time<small>, is_small},
-        {"coproc_batch", in_batches, is_small, 1},
+        {"coproc_batch", in_batches, is_small},
     };
 #ifdef COPROC_BENCH_ZEROMQ
     all.push_back({"zeromq", run_flow<zeromq_peer>});
@@ -197,7 +200,7 @@ std::vector<contender> contenders() {
 
 /// So many that starting together does not count, or, for a short run, hardly any.
 std::uint64_t count_for(std::uint64_t size, std::uint64_t slowness, bool is_short) {
-    const std::uint64_t most = 200'000;
+    const std::uint64_t most = 1'000'000;
     const std::uint64_t bytes = std::uint64_t{256} << 20U;
     const std::uint64_t count = std::min(most, bytes / size) / slowness / (is_short ? 100 : 1);
     return std::max<std::uint64_t>(8, count / 8 * 8);
@@ -207,21 +210,9 @@ void add(const contender& one, std::uint64_t producers, std::uint64_t consumers,
          bool is_short) {
     const flow what{producers, consumers, size, count_for(size, one.slowness, is_short)};
     if (one.can != nullptr && !one.can(what)) return;
-    const std::string name =
-        std::to_string(producers) + "_to_" + std::to_string(consumers) + "/" + one.name;
-    const auto run = [what, function = one.run](benchmark::State& state) {
-        for (auto turn : state) {
-            const outcome measured = function(what);
-            if (measured.failure != nullptr) state.SkipWithError(measured.failure);
-            state.SetIterationTime(measured.seconds);
-        }
-        state.SetItemsProcessed(1);
-        state.SetBytesProcessed(static_cast<std::int64_t>(what.size));
-    };
-    benchmark::RegisterBenchmark(name.c_str(), run)
-        ->Arg(static_cast<std::int64_t>(size))
-        ->Iterations(1)
-        ->UseManualTime();
+    const std::string flows = std::to_string(producers) + "_to_" + std::to_string(consumers);
+    const auto run = [what, function = one.run] { return function(what); };
+    coproc::bench::add_case(flows + "/" + one.name, size, run);
 }
 
 }  // namespace
@@ -230,7 +221,8 @@ int main(int argc, char** argv) {
     if (auto code = coproc::run_if_child()) return *code;
     const bool is_short = coproc::bench::is_short_run(argc, argv);
     for (const contender& one : contenders()) {
-        for (const std::uint64_t size : {64, 1024, 64 * 1024, 1024 * 1024}) {
+        for (const std::uint64_t size : sizes) {
+            if (is_short && !is_extreme(size)) continue;
             add(one, 1, 1, size, is_short);
             add(one, 4, 1, size, is_short);
             add(one, 4, 4, size, is_short);

@@ -14,11 +14,6 @@
 
 namespace coproc::bench {
 
-/// What works only in a small program like this one: no benchmark goes on after it.
-inline void must(bool held) {
-    if (!held) std::abort();
-}
-
 /// A bare pipe. Messages of several producers stay whole only up to PIPE_BUF.
 class pipe_peer {
  public:
@@ -100,7 +95,7 @@ class seqpacket_peer {
     int ends_[2];
 };
 
-/// Boost.Interprocess: its memory is fixed, here 16 MiB, and at most 10000 messages.
+/// Boost.Interprocess: its memory is fixed, and touched once in the beginning.
 class boost_peer {
     using boost_queue = boost::interprocess::message_queue;
 
@@ -110,7 +105,7 @@ class boost_peer {
     explicit boost_peer(const flow& what)
         : name_("coproc_bench_" + std::to_string(::getpid()) + "_" + std::to_string(made_++)),
           queue_(boost::interprocess::create_only, name_.c_str(),
-                 std::min<std::size_t>(10'000, (std::size_t{16} << 20U) / what.size), what.size) {
+                 std::min<std::size_t>(10'000, memory / what.size), what.size) {
         // The forked workers have it mapped.
         boost_queue::remove(name_.c_str());
     }

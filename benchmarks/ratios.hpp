@@ -6,6 +6,7 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <map>
 #include <string>
@@ -42,9 +43,9 @@ class ratio_reporter : public benchmark::ConsoleReporter {
         for (const auto& [question, contenders] : questions_) {
             for (const auto& [contender, found] : contenders) {
                 if (found.median == 0) continue;  // run only once
-                std::printf("%-24s %-16s %10.2f %10.2f %7.0f%%\n", question.c_str(),
-                            contender.c_str(), ratio(found, contenders, "bare"),
-                            ratio(found, contenders, "coproc"), 100 * found.spread);
+                std::printf("%-24s %-16s %10s %10s %7.0f%%\n", question.c_str(), contender.c_str(),
+                            ratio(found, contenders, "bare").c_str(),
+                            ratio(found, contenders, "coproc").c_str(), 100 * found.spread);
             }
         }
     }
@@ -58,9 +59,12 @@ class ratio_reporter : public benchmark::ConsoleReporter {
     };
     using set = std::map<std::string, figures>;
 
-    static double ratio(const figures& of, const set& contenders, const char* to) {
+    static std::string ratio(const figures& of, const set& contenders, const char* to) {
         const auto one = contenders.find(to);
-        return one == contenders.end() ? 0 : of.median / one->second.median;
+        if (one == contenders.end()) return "-";
+        std::array<char, 32> text;
+        std::snprintf(text.data(), text.size(), "%.2f", of.median / one->second.median);
+        return text.data();
     }
 
     std::map<std::string, set> questions_;
