@@ -280,7 +280,7 @@ int main(int argc, char** argv) {
     using namespace coproc::bench;
     const std::uint64_t count = is_short_run(argc, argv) ? 200 : 10'000;
     const auto add = [&](const char* name, outcome (*run)(const flow&), std::uint64_t times) {
-        for (const std::uint64_t size : {64, 1024}) {
+        for (const std::uint64_t size : {64U, 1024U}) {
             add_case(name, size, [=] { return run({1, 1, size, times}); });
         }
     };
