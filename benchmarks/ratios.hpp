@@ -1,12 +1,16 @@
 #pragma once
 // A main() for benchmarks that come in sets: cases are named question/contender/argument, run
-// interleaved in random order, and the medians are printed as ratios to the contender "bare".
+// interleaved in random order, and the medians are printed with their spread, and as ratios to the
+// contenders "bare" and "coproc". A wrong result is a failed run.
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace coproc::bench {
@@ -18,33 +22,63 @@ class ratio_reporter : public benchmark::ConsoleReporter {
     void ReportRuns(const std::vector<Run>& runs) override {
         ConsoleReporter::ReportRuns(runs);
         for (const Run& run : runs) {
-            if (run.error_occurred || run.aggregate_name != "median") continue;
+            failed_ = failed_ || run.error_occurred;
+            if (run.error_occurred) continue;
             std::string question = run.run_name.function_name;
             const std::size_t slash = question.find('/');
             const std::string contender = question.substr(slash + 1);
             question.resize(slash);
-            medians_[question + (run.run_name.args.empty() ? "" : "/" + run.run_name.args)]
-                    [contender] = run.GetAdjustedRealTime();
+            figures& found =
+                questions_[question + (run.run_name.args.empty() ? "" : "/" + run.run_name.args)]
+                          [contender];
+            if (run.aggregate_name == "median") found.median = run.GetAdjustedRealTime();
+            if (run.aggregate_name == "cv") found.spread = run.real_accumulated_time;
         }
     }
 
     void Finalize() override {
         ConsoleReporter::Finalize();
-        if (medians_.empty()) return;
-        std::printf("\n%-28s %-12s %s\n", "median, to bare = 1", "contender", "ratio");
-        for (const auto& [question, contenders] : medians_) {
-            const auto bare = contenders.find("bare");
-            if (bare == contenders.end()) continue;
-            for (const auto& [contender, time] : contenders) {
-                std::printf("%-28s %-12s %.2f\n", question.c_str(), contender.c_str(),
-                            time / bare->second);
+        std::printf("\n%-24s %-16s %10s %10s %8s\n", "medians", "contender", "to bare", "to coproc",
+                    "spread");
+        for (const auto& [question, contenders] : questions_) {
+            for (const auto& [contender, found] : contenders) {
+                if (found.median == 0) continue;  // run only once
+                std::printf("%-24s %-16s %10s %10s %7.0f%%\n", question.c_str(), contender.c_str(),
+                            ratio(found, contenders, "bare").c_str(),
+                            ratio(found, contenders, "coproc").c_str(), 100 * found.spread);
             }
         }
     }
 
+    bool failed() const noexcept { return failed_; }
+
  private:
-    std::map<std::string, std::map<std::string, double>> medians_;
+    struct figures {
+        double median = 0;
+        double spread = 0;
+    };
+    using set = std::map<std::string, figures>;
+
+    static std::string ratio(const figures& of, const set& contenders, const char* to) {
+        const auto one = contenders.find(to);
+        if (one == contenders.end()) return "-";
+        std::array<char, 32> text;
+        std::snprintf(text.data(), text.size(), "%.2f", of.median / one->second.median);
+        return text.data();
+    }
+
+    std::map<std::string, set> questions_;
+    bool failed_ = false;
 };
+
+/// Whether the arguments ask for the shortest run there is, for benchmarks with counts of their
+/// own.
+inline bool is_short_run(int argc, char** argv) {
+    const auto asks = [](const char* text) {
+        return std::string_view(text) == "--benchmark_min_time=0.001";
+    };
+    return std::any_of(argv, argv + argc, asks);
+}
 
 /// Interleaved, nine times, unless the arguments say otherwise.
 inline int run_all(int argc, char** argv) {
@@ -60,7 +94,7 @@ inline int run_all(int argc, char** argv) {
     ratio_reporter reporter;
     benchmark::RunSpecifiedBenchmarks(&reporter);
     benchmark::Shutdown();
-    return 0;
+    return reporter.failed() ? 1 : 0;
 }
 
 }  // namespace coproc::bench
