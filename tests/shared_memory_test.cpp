@@ -119,8 +119,8 @@ TEST_CASE("shared_memory: above the limit of file sizes it is an error and no si
 }
 
 TEST_CASE("shared_memory: a modest one has its memory at once, or is an error", "[shared_memory]") {
-    const auto memory = shared_memory::create(100'000).value();
-    CHECK(used_by(memory) >= 100'000);
+    const auto memory = shared_memory::create(mebibyte).value();
+    CHECK(used_by(memory) >= mebibyte);
     coproc::system::set_fault_hook(
         [](const char* call) noexcept { return std::strcmp(call, "fallocate") == 0 ? ENOSPC : 0; });
     const auto refused = shared_memory::create(100'000);

@@ -13,10 +13,13 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <latch>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -231,6 +234,25 @@ CO_TEST_CASE("shared_value: who reads while others write sees whole values, none
     CHECK(torn == 0);
     CHECK(older == 0);
     CHECK(changes >= 10'000);
+}
+
+TEST_CASE("shared_value: other threads may read it", "[shared_value]") {
+    const auto frame = shared_value<picture>::create(picture_of(0)).value();
+    std::latch begun(1);
+    std::atomic<bool> stop = false;
+    int torn = 0;
+    {
+        const std::jthread reader([&] {
+            for (bool first = true; !stop; first = false) {
+                torn += is_whole(frame.load()) ? 0 : 1;
+                if (first) begun.count_down();
+            }
+        });
+        begun.wait();
+        for (std::uint64_t i = 1; i <= 20'000; ++i) frame.try_store(picture_of(i)).value();
+        stop = true;
+    }
+    CHECK(torn == 0);
 }
 
 // -- a writer that is killed, or stopped, in the middle

@@ -60,6 +60,7 @@ class shared_value {
     }
     static result<shared_value> create() { return create(T{}); }
 
+    /// Thread-safe.
     T load() const noexcept {
         std::uint64_t version = 0;
         return read(*object_, version);

@@ -27,7 +27,7 @@ result<memory_block> make(std::uint64_t type, std::size_t size) {
     if (size == 0) return std::errc::invalid_argument;
     if (size > PTRDIFF_MAX - page) return std::errc::not_enough_memory;
     COPROC_TRY(auto memory, region::create(region_kind::memory, page + size));
-    COPROC_TRY(system::secure_memory(memory.fd(), 0, memory.size()));
+    COPROC_TRY(system::secure_memory(memory.fd(), page, size));
     memory.as<memory_layout>().type = type;
     memory.finish();
     return block_in(std::move(memory));
