@@ -81,10 +81,11 @@ const std::map<std::string, strings> public_headers{
      {"codec", "cereal", "detail/aggregate", "detail/code_place", "detail/codec_alternatives",
       "detail/codec_maps", "detail/codec_products", "detail/codec_scalars",
       "detail/codec_sequences", "detail/member_count", "detail/transferable",
-      "detail/check_temporary"}},
+      "detail/check_temporary", "detail/in_place"}},
     {"channels", {"connection", "queue", "simple_queue", "joinable_queue", "detail/queue_handle"}},
     {"sync",
-     {"event", "lock", "semaphore", "condition", "barrier", "shared_memory", "shared_value"}},
+     {"event", "lock", "semaphore", "condition", "barrier", "shared_memory", "shared_array",
+      "shared_value"}},
     {"processes", {"process", "process_options", "exit_status", "this_process", "detail/target"}},
     {"recipes", {"run", "call", "supervise", "pool", "command", "coproc"}},
 };

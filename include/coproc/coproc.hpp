@@ -21,6 +21,9 @@
 #include <coproc/runtime.hpp>
 #include <coproc/scope.hpp>
 #include <coproc/semaphore.hpp>
+#include <coproc/shared_array.hpp>
+#include <coproc/shared_memory.hpp>
+#include <coproc/shared_value.hpp>
 #include <coproc/shield.hpp>
 #include <coproc/sleep.hpp>
 #include <coproc/task.hpp>

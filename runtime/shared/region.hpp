@@ -19,7 +19,15 @@ struct region_head {
 };
 
 /// What lies in a region; one who opens it says what he expects.
-enum class region_kind : std::uint64_t { queue = 1, lock, semaphore, condition, barrier, memory };
+enum class region_kind : std::uint64_t {
+    queue = 1,
+    lock,
+    semaphore,
+    condition,
+    barrier,
+    memory,
+    value
+};
 
 class region {
  public:

@@ -19,6 +19,9 @@ void unmap(std::byte* mapped, std::size_t size) noexcept;
 /// Gives a part of the file real memory, so that touching it cannot fail any more.
 /// Errors: std::errc::not_enough_memory, std::errc::no_space_on_device.
 result<void> give_memory(int fd, std::size_t offset, std::size_t size);
+/// The same for up to 1 MiB. What is larger stays sparse, unless this kernel would then refuse it
+/// by a SIGBUS (vm.overcommit_memory = 2: no more is promised than there is).
+result<void> secure_memory(int fd, std::size_t offset, std::size_t size);
 
 /// A bell: a datagram socket with a name that the kernel has made up, in the abstract namespace
 /// of this network namespace (unix(7), "autobind").
