@@ -13,7 +13,6 @@
 #include "shared/word.hpp"
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -49,7 +48,6 @@ std::uint64_t peek(const shadowed<State>& all, std::uint64_t Of::* word) noexcep
     for (;;) {
         const std::uint64_t version = peek(all.version);
         const std::uint64_t seen = peek(all.slots[version % 2].state.*word);
-        std::atomic_thread_fence(std::memory_order_acquire);
         if (peek(all.version) == version) return seen;
     }
 }
@@ -81,12 +79,9 @@ class edit {
         constexpr std::size_t words = sizeof(State) / sizeof(std::uint64_t);
         std::array<std::uint64_t, words> values;
         std::memcpy(values.data(), &now, sizeof now);
-        // Not before the store of the version that has made this slot the other one.
-        std::atomic_thread_fence(std::memory_order_release);
+        // Each is seen after the store of the version that has made this slot the other one.
         auto* to = reinterpret_cast<std::uint64_t*>(&of_->slots[(of_->version + 1) % 2].state);
-        for (const std::uint64_t value : values) {
-            std::atomic_ref(*to++).store(value, std::memory_order_relaxed);
-        }
+        for (const std::uint64_t value : values) publish(*to++, value);
         publish(of_->version, of_->version + 1);
     }
 
