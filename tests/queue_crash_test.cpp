@@ -207,7 +207,7 @@ const scene scenes[] = {
          const auto first = q.try_get().value();
          const auto second = q.try_get().value();
          q.end(second.cell, second.number).value();
-         q.give_back(first.cell);
+         q.give_back(first.cell, first.number);
      },
      {{0, 1, 2}, {0, 2}},
      29},
