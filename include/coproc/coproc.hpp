@@ -16,6 +16,7 @@
 #include <coproc/process_options.hpp>
 #include <coproc/queue.hpp>
 #include <coproc/readiness.hpp>
+#include <coproc/recursive_lock.hpp>
 #include <coproc/result.hpp>
 #include <coproc/run.hpp>
 #include <coproc/runtime.hpp>
