@@ -1,6 +1,7 @@
 #pragma once
 // All of coproc; each header also stands alone.
 
+#include <coproc/barrier.hpp>
 #include <coproc/bytes.hpp>
 #include <coproc/codec.hpp>
 #include <coproc/connection.hpp>

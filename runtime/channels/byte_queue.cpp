@@ -351,7 +351,7 @@ void byte_queue::kick() noexcept {
     wake_producer();
 }
 
-bool byte_queue::forget(transaction& changing, participant dead) noexcept {
+bool byte_queue::forget(transaction& changing, participant dead, ending) noexcept {
     return content_.forget(changing, dead);
 }
 

@@ -77,7 +77,7 @@ class byte_queue final : public shared_object {
     result<progress> end_now(std::uint64_t cell, std::uint64_t number);
     result<progress> give_back_now(std::uint64_t cell, std::uint64_t number);
 
-    bool forget(transaction& changing, participant dead) noexcept override;
+    bool forget(transaction& changing, participant dead, ending how) noexcept override;
     void kick() noexcept override;
     void wake_consumer() noexcept;
     void wake_producer() noexcept;

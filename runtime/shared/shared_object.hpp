@@ -32,6 +32,9 @@ struct shared_head : object_head {
 
 enum class progress { done, not_yet, busy };
 
+/// How a process came to its end: with success, or in any other way.
+enum class ending { clean, failed };
+
 /// Something that may have to wait for other processes.
 class attempt {
  public:
@@ -76,7 +79,7 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
 
     /// Takes out what the dead had here. False if the object is locked: once more, later.
     /// Thread-safe.
-    bool repair(participant dead) noexcept;
+    bool repair(participant dead, ending how = ending::failed) noexcept;
 
  protected:
     explicit shared_object(region memory, std::shared_ptr<const unique_fd> ringer);
@@ -110,7 +113,7 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
 
     /// Takes what belongs to `dead` out of the object's own words, as much as fits into one
     /// transaction; true if that was all.
-    virtual bool forget(transaction& changing, participant dead) noexcept = 0;
+    virtual bool forget(transaction& changing, participant dead, ending how) noexcept = 0;
     /// Wakes who could go on now, if somebody sleeps.
     virtual void kick() noexcept = 0;
 
@@ -156,6 +159,6 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
 
 /// Repairs everything that is attached in this process; what is locked at the moment is repaired
 /// by a task on `home`, if there is one, later. Thread-safe.
-void repair_for(participant dead, loop* home);
+void repair_for(participant dead, ending how, loop* home);
 
 }  // namespace coproc::detail

@@ -76,7 +76,7 @@ class lock_object final : public shared_object {
         kick();
         return progress::done;
     }
-    bool forget(transaction& changing, participant dead) noexcept override {
+    bool forget(transaction& changing, participant dead, ending) noexcept override {
         if (words().owner != dead) return true;
         changing.set(words().owner, 0);
         changing.set(words().owner_died, 1);
