@@ -4,6 +4,7 @@
 #include <coproc/barrier.hpp>
 #include <coproc/bytes.hpp>
 #include <coproc/codec.hpp>
+#include <coproc/condition.hpp>
 #include <coproc/connection.hpp>
 #include <coproc/error.hpp>
 #include <coproc/event.hpp>

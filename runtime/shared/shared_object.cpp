@@ -91,7 +91,6 @@ shared_object::~shared_object() {
 
 // -- membership
 
-/// Makes this process a member whose bell is the one of `home`.
 result<progress> shared_object::join(loop& home) {
     COPROC_TRY(doorbell* const bell, doorbell::of(home));
     if (bell_ == bell) return progress::done;

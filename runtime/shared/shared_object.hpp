@@ -111,6 +111,11 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
         return success();
     }
 
+    /// Makes this process a member whose bell is the one of `home`. until_done() does it by itself.
+    result<progress> join(loop& home);
+    /// Which member it is, once it has joined.
+    std::size_t index() const noexcept { return index_; }
+
     /// Takes what belongs to `dead` out of the object's own words, as much as fits into one
     /// transaction; true if that was all.
     virtual bool forget(transaction& changing, participant dead, ending how) noexcept = 0;
@@ -143,7 +148,6 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
 
     void on_ring() noexcept override;
     void on_silence() noexcept override;
-    result<progress> join(loop& home);
     void leave() noexcept;
     void give_place_back() noexcept;
 
