@@ -188,6 +188,16 @@ task<int> go_in_step(barrier b, coproc::queue<int> before, coproc::queue<std::si
     }
     co_return 0;
 }
+/// As two parties.
+task<int> two_in_step(barrier b, coproc::queue<int> before, coproc::queue<std::size_t> indices,
+                      int rounds) {
+    const auto rt = co_await coproc::current_runtime();
+    const auto one = rt.spawn(go_in_step(b, before, indices, rounds));
+    const auto other = rt.spawn(go_in_step(b, before, indices, rounds));
+    const int first = (co_await one).value();
+    const int second = (co_await other).value();
+    co_return first != 0 ? first : second;
+}
 task<void> wait_for_ever(barrier b) { (co_await b.wait()).value(); }
 task<void> wait_and_die(barrier b) {
     (co_await b.wait()).value();
@@ -209,15 +219,19 @@ task<int> wait_for_received(coproc::connection pipe) {
 
 }  // namespace
 
-CO_TEST_CASE("barrier: four processes go in step, each round has each number once",
-             "[barrier][process]") {
+namespace {
+
+using stepping = task<int>(barrier, coproc::queue<int>, coproc::queue<std::size_t>, int);
+
+/// Four parties in so many processes.
+task<void> four_in_step(stepping* target, int processes) {
     constexpr int rounds = 100;
     const auto b = barrier::create(4).value();
     const auto before = coproc::queue<int>::create().value();
     auto indices = coproc::queue<std::size_t>::create().value();
     std::vector<process> all;
-    for (int i = 0; i < 4; ++i) {
-        (co_await all.emplace_back(go_in_step, b, before, indices, rounds).start()).value();
+    for (int i = 0; i < processes; ++i) {
+        (co_await all.emplace_back(target, b, before, indices, rounds).start()).value();
     }
     for (process& one : all) {
         const auto status = co_await one.join();
@@ -227,6 +241,17 @@ CO_TEST_CASE("barrier: four processes go in step, each round has each number onc
     while (const auto one = indices.try_get()) ++count[one.value()];
     CHECK(count == std::map<std::size_t, int>{{0, rounds}, {1, rounds}, {2, rounds}, {3, rounds}});
     CHECK_FALSE(b.broken());
+}
+
+}  // namespace
+
+CO_TEST_CASE("barrier: four processes go in step, each round has each number once",
+             "[barrier][process]") {
+    co_await four_in_step(&go_in_step, 4);
+}
+
+CO_TEST_CASE("barrier: two tasks in each of two processes go in step", "[barrier][process]") {
+    co_await four_in_step(&two_in_step, 2);
 }
 
 CO_TEST_CASE("barrier: a process that is killed while it waits breaks it", "[barrier][process]") {

@@ -37,9 +37,11 @@ class watched_condition {
 
     condition_ref object;
 
+    const condition_layout& memory() const { return memory_.as<condition_layout>(); }
+
     /// Checks the invariants of condition_object.hpp.
     void check_whole() const {
-        const condition_layout& now = memory_.as<condition_layout>();
+        const condition_layout& now = memory();
         CHECK(now.changes == 0);
         std::set<std::uint64_t> numbers;
         std::uint64_t before = 0;
@@ -67,7 +69,7 @@ class watched_condition {
     }
     /// Of the entries that are left, the oldest first: is it notified?
     std::vector<bool> notified() const {
-        const condition_layout& now = memory_.as<condition_layout>();
+        const condition_layout& now = memory();
         std::vector<bool> all;
         for (auto number = now.oldest; number != 0; number = entry(number).next) {
             all.push_back(entry(number).ticket < now.notified_below);
@@ -77,7 +79,7 @@ class watched_condition {
 
  private:
     const condition_entry& entry(std::uint64_t number) const {
-        return memory_.as<condition_layout>().entries[number - 1];
+        return memory().entries[number - 1];
     }
 
     region memory_;
@@ -231,6 +233,26 @@ TEST_CASE("condition: a process that dies with a thousand waiting leaves all not
     marks expected(100, false);
     std::fill_n(expected.begin(), 30, true);
     CHECK(stage->notified() == expected);
+    stage.reset();
+}
+
+TEST_CASE("condition: one who is stopped in the middle of notifying holds up nobody for long",
+          "[condition][process]") {
+    using coproc::detail::progress;
+    stage.emplace();
+    const auto changing = [] { return coproc::detail::peek(stage->memory().changes) != 0; };
+    stage->object->enlist_now().value();
+    stepped child([] { stage->object->notify(1).value(); });
+    while (!changing()) REQUIRE(child.step(1));
+    place taken;
+    CHECK(stage->object->enlist_now().value() == progress::busy);
+    CHECK(stage->object->take_notified(taken).value() == progress::busy);
+    CHECK(stage->object->notify(1).error() == coproc::errc::would_block);
+    CHECK_FALSE(stage->object->repair(victim));
+    child.kill();
+    // What it was about is undone.
+    CHECK(stage->object->take_notified(taken).value() == progress::not_yet);
+    stage->check_whole();
     stage.reset();
 }
 

@@ -10,6 +10,8 @@
 #include "support/co_test.hpp"
 #include "support/contract.hpp"
 #include "support/processes.hpp"
+#include "sync/condition_object.hpp"
+#include "words/system.hpp"
 
 #include <csignal>
 #include <optional>
@@ -364,6 +366,37 @@ CO_TEST_CASE("condition: so many processes are woken as are notified", "[conditi
     co_await four.notify(1);
     const auto last = co_await four.all[3].join();
     CHECK(last.value().success());
+}
+
+namespace {
+
+/// A look at a condition's memory from beside it.
+coproc::detail::region memory_of(const condition& c) {
+    coproc::encoder handles;
+    handles.put(c);
+    auto file = coproc::system::duplicate(handles.fds().back()).value();
+    using coproc::detail::region;
+    return region::open(std::move(file), coproc::detail::region_kind::condition).value();
+}
+
+}  // namespace
+
+CO_TEST_CASE("condition: a notification does not even wake another process",
+             "[condition][process]") {
+    family two(condition::create().value());
+    co_await two.gather(2);
+    const auto memory = memory_of(two.of);
+    const auto& sleeping = memory.as<coproc::detail::condition_layout>().sleeping[0];
+    // Of the two members, what the second one's sleep is called.
+    const auto second = [&] { return coproc::detail::peek(sleeping.all[1].word); };
+    const bool asleep = co_await eventually([&] { return second() % 4 == 1; });
+    REQUIRE(asleep);
+    const auto before = second();
+    co_await two.notify(1);
+    (co_await two.all[0].join()).value();
+    CHECK(second() == before);
+    co_await two.notify(1);
+    (co_await two.all[1].join()).value();
 }
 
 CO_TEST_CASE("condition: two processes take turns a thousand times", "[condition][process]") {
