@@ -84,8 +84,8 @@ const std::map<std::string, strings> public_headers{
       "detail/check_temporary", "detail/in_place"}},
     {"channels", {"connection", "queue", "simple_queue", "joinable_queue", "detail/queue_handle"}},
     {"sync",
-     {"event", "lock", "semaphore", "condition", "barrier", "shared_memory", "shared_array",
-      "shared_value"}},
+     {"event", "lock", "recursive_lock", "semaphore", "condition", "barrier", "shared_memory",
+      "shared_array", "shared_value"}},
     {"processes", {"process", "process_options", "exit_status", "this_process", "detail/target"}},
     {"recipes", {"run", "call", "supervise", "pool", "command", "coproc"}},
 };

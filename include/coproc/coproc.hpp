@@ -1,8 +1,10 @@
 #pragma once
 // All of coproc; each header also stands alone.
 
+#include <coproc/barrier.hpp>
 #include <coproc/bytes.hpp>
 #include <coproc/codec.hpp>
+#include <coproc/condition.hpp>
 #include <coproc/connection.hpp>
 #include <coproc/error.hpp>
 #include <coproc/event.hpp>
@@ -16,6 +18,7 @@
 #include <coproc/process_options.hpp>
 #include <coproc/queue.hpp>
 #include <coproc/readiness.hpp>
+#include <coproc/recursive_lock.hpp>
 #include <coproc/result.hpp>
 #include <coproc/run.hpp>
 #include <coproc/runtime.hpp>

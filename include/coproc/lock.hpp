@@ -39,7 +39,10 @@ class lock {
 
  private:
     friend struct codec<lock>;
+    friend class condition;
     explicit lock(detail::lock_ref made) noexcept : object_(std::move(made)) {}
+    /// Does this process have it?
+    bool is_ours() const noexcept;
 
     detail::lock_ref object_;
 };
@@ -64,6 +67,7 @@ class lock::guard {
 
  private:
     friend class lock;
+    friend class condition;
     guard(detail::lock_ref held, bool owner_died) noexcept
         : object_(std::move(held)), owner_died_(owner_died) {}
     void drop() noexcept;

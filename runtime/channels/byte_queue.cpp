@@ -135,7 +135,7 @@ void byte_queue::kick_if_healed() noexcept {
     kick();
 }
 
-bool byte_queue::forget(transaction& changing, participant dead) noexcept {
+bool byte_queue::forget(transaction& changing, participant dead, ending) noexcept {
     return content_.forget(changing, dead);
 }
 

@@ -142,7 +142,7 @@ class byte_queue final : public shared_object {
     result<progress> end_now(std::uint64_t cell, std::uint64_t number);
     result<progress> give_back_now(std::uint64_t cell, std::uint64_t number);
 
-    bool forget(transaction& changing, participant dead) noexcept override;
+    bool forget(transaction& changing, participant dead, ending how) noexcept override;
     void kick() noexcept override;
     void kick_if_healed() noexcept;
     void wake_consumer() noexcept;

@@ -204,7 +204,8 @@ void child::look() noexcept {
         log(log_level::warning, "exit status of process " + name_ + " lost");
     }
     state_ = state::stopped;
-    repair_for(participant_, home_);
+    const bool clean = end_->has_value() && end_->value().success();
+    repair_for(participant_, clean ? ending::clean : ending::failed, home_);
     forget_process();
     children::instance().remove(*this);
     ended_.open();

@@ -25,7 +25,8 @@ void descendants::watch(unique_fd pidfd, participant who) {
 void descendants::on_end(descendant& one) noexcept {
     const participant dead = one.name;
     all_.erase(one.place);
-    repair_for(dead, home_);
+    // How it ended is known to its parent alone, which says so where it matters.
+    repair_for(dead, ending::clean, home_);
 }
 
 }  // namespace coproc::detail

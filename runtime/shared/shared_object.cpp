@@ -28,10 +28,12 @@ attached_objects& attached() {
 
 /// Of `some`, those that are attached still and locked: not repaired. Under the mutex, so that none
 /// is destroyed meanwhile, by its own thread.
-std::vector<shared_object*> left_after_repair(std::vector<shared_object*> some, participant dead) {
+std::vector<shared_object*> left_after_repair(std::vector<shared_object*> some, participant dead,
+                                              ending how) {
     const std::lock_guard lock(attached().mutex);
-    std::erase_if(some, [dead](shared_object* one) {
-        return std::ranges::find(attached().all, one) == attached().all.end() || one->repair(dead);
+    std::erase_if(some, [dead, how](shared_object* one) {
+        return std::ranges::find(attached().all, one) == attached().all.end() ||
+               one->repair(dead, how);
     });
     return some;
 }
@@ -45,22 +47,22 @@ constexpr std::chrono::milliseconds first_pause{1};
 constexpr std::chrono::milliseconds longest_pause{16};
 
 /// A loop that shuts down does not wait for an object that stays locked.
-task<void> repair_later(std::vector<shared_object*> locked, participant dead) {
+task<void> repair_later(std::vector<shared_object*> locked, participant dead, ending how) {
     auto pause = first_pause;
     while (!locked.empty()) {
         const auto slept = co_await sleep_for(pause);
         pause = std::min(2 * pause, longest_pause);
-        locked = left_after_repair(std::move(locked), dead);
+        locked = left_after_repair(std::move(locked), dead, how);
         if (!slept) co_return;
     }
 }
 
 }  // namespace
 
-void repair_for(participant dead, loop* home) {
-    auto locked = left_after_repair(all_attached(), dead);
+void repair_for(participant dead, ending how, loop* home) {
+    auto locked = left_after_repair(all_attached(), dead, how);
     if (locked.empty() || home == nullptr) return;
-    runtime_ref(*home).spawn(repair_later(std::move(locked), dead));
+    runtime_ref(*home).spawn(repair_later(std::move(locked), dead, how));
 }
 
 result<std::shared_ptr<const unique_fd>> shared_object::shared_ringer() {
@@ -90,7 +92,6 @@ shared_object::~shared_object() {
 
 // -- membership
 
-/// Makes this process a member whose bell is the one of `home`.
 result<progress> shared_object::join(loop& home) {
     COPROC_TRY(doorbell* const bell, doorbell::of(home));
     if (bell_ == bell) return progress::done;
@@ -196,13 +197,13 @@ task<result<progress>> shared_object::when_unlocked(attempt& what) {
 
 // -- repair
 
-bool shared_object::repair(participant dead) noexcept {
+bool shared_object::repair(participant dead, ending how) noexcept {
     member_table& members = head().members;
     lock_experience of_this_repair;
     for (bool all = false; !all;) {
         transaction changing(head(), of_this_repair);
         if (!changing) return false;
-        all = forget(changing, dead);
+        all = forget(changing, dead, how);
         for (std::size_t i = 0; all && i < members.used; ++i) {
             if (members.all[i].who != dead) continue;
             for (std::size_t side = 0; side < shared_head::sides; ++side) {

@@ -38,6 +38,9 @@ inline result<void> to_result(progress made) {
     return errc::would_block;
 }
 
+/// How a process came to its end: with success, or in any other way.
+enum class ending { clean, failed };
+
 /// Something that may have to wait for other processes.
 class attempt {
  public:
@@ -82,7 +85,7 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
 
     /// Takes out what the dead had here. False if the object is locked: once more, later.
     /// Thread-safe.
-    bool repair(participant dead) noexcept;
+    bool repair(participant dead, ending how = ending::failed) noexcept;
 
  protected:
     explicit shared_object(region memory, std::shared_ptr<const unique_fd> ringer);
@@ -118,9 +121,14 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     bool goes_first(std::size_t side) const noexcept {
         return bell_ != nullptr && waiting_[side].line.is_free();
     }
+    /// Makes this process a member whose bell is the one of `home`. until_done() does it by itself.
+    result<progress> join(loop& home);
+    /// Which member it is, once it has joined.
+    std::size_t index() const noexcept { return index_; }
+
     /// Takes what belongs to `dead` out of the object's own words, as much as fits into one
     /// transaction; true if that was all.
-    virtual bool forget(transaction& changing, participant dead) noexcept = 0;
+    virtual bool forget(transaction& changing, participant dead, ending how) noexcept = 0;
     /// Wakes who could go on now, if somebody sleeps.
     virtual void kick() noexcept = 0;
 
@@ -150,7 +158,6 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
 
     void on_ring() noexcept override;
     void on_silence() noexcept override;
-    result<progress> join(loop& home);
     void leave() noexcept;
     void give_place_back() noexcept;
 
@@ -166,6 +173,6 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
 
 /// Repairs everything that is attached in this process; what is locked at the moment is repaired
 /// by a task on `home`, if there is one, later. Thread-safe.
-void repair_for(participant dead, loop* home);
+void repair_for(participant dead, ending how, loop* home);
 
 }  // namespace coproc::detail

@@ -87,10 +87,10 @@ void sleepers::wake_one(int from, std::uint64_t room, bool (*reason)(const void*
     }
 }
 
-void sleepers::wake_all(int from) noexcept {
+void sleepers::wake_all(int from, std::uint64_t room) noexcept {
     if (!anybody()) return;
     const std::size_t used = word(members_->used).load();
-    for (std::size_t index = 0; index < used; ++index) wake(from, index, UINT64_MAX);
+    for (std::size_t index = 0; index < used; ++index) wake(from, index, room);
 }
 
 }  // namespace coproc::detail

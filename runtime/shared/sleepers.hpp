@@ -63,7 +63,8 @@ class sleepers {
     /// that one has moved on by itself, as long as `reason(argument)` holds.
     void wake_one(int from, std::uint64_t room, bool (*reason)(const void*),
                   const void* argument) noexcept;
-    void wake_all(int from) noexcept;
+    /// Those that need no more than `room`.
+    void wake_all(int from, std::uint64_t room = UINT64_MAX) noexcept;
 
  private:
     bool wake(int from, std::size_t index, std::uint64_t room) noexcept;

@@ -32,6 +32,8 @@ class lock_object final : public shared_object {
     }
 
     bool is_locked() const noexcept { return peek(words().owner) != 0; }
+    /// Nobody else writes or removes our name while we live: no transaction is needed.
+    bool is_ours() const noexcept { return peek(words().owner) == this_participant(); }
 
     /// `owner_died`: whether the new owner is the one to be told.
     result<progress> acquire(bool& owner_died) {
@@ -76,7 +78,7 @@ class lock_object final : public shared_object {
         kick();
         return progress::done;
     }
-    bool forget(transaction& changing, participant dead) noexcept override {
+    bool forget(transaction& changing, participant dead, ending) noexcept override {
         if (words().owner != dead) return true;
         changing.set(words().owner, 0);
         changing.set(words().owner_died, 1);
@@ -98,6 +100,8 @@ result<lock> lock::create() {
 }
 
 bool lock::is_locked() const noexcept { return object_->is_locked(); }
+
+bool lock::is_ours() const noexcept { return object_->is_ours(); }
 
 result<lock::guard> lock::try_acquire() const {
     bool owner_died = false;

@@ -125,7 +125,7 @@ class semaphore_object final : public shared_object {
         return progress::done;
     }
 
-    bool forget(transaction& changing, participant dead) noexcept override {
+    bool forget(transaction& changing, participant dead, ending) noexcept override {
         if (permit_holder* holder = find(dead)) {
             const std::uint64_t permits = words().permits + holder->permits;
             changing.set(words().permits, std::min(permits, words().most));

@@ -141,7 +141,7 @@ class value_object final : public shared_object {
         publish(words().version, next);
     }
 
-    bool forget(transaction&, participant) noexcept override { return true; }
+    bool forget(transaction&, participant, ending) noexcept override { return true; }
     void kick() noexcept override {}
 };
 
