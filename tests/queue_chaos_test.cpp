@@ -246,7 +246,7 @@ CO_TEST_CASE("queue: in a storm of kills what is acknowledged arrives once, but 
     check_as_new(q);
 }
 
-CO_TEST_CASE("joinable_queue: in a storm of kills all that is acknowledged is done, once",
+CO_TEST_CASE("joinable_queue: in a storm of kills all that is acknowledged is done",
              "[queue][process][long]") {
     const auto seed = coproc::testing::storm_seed();
     CAPTURE(seed);
@@ -261,7 +261,8 @@ CO_TEST_CASE("joinable_queue: in a storm of kills all that is acknowledged is do
         q.task_done().value();
     }
     CHECK(book.damaged == 0);
-    CHECK(book.done_twice == 0);
+    // done() that has found the queue locked is in force a moment later, unless its process dies.
+    CHECK(book.done_twice <= around.kills("consumer"));
     CHECK(book.lost() == 0);
     const auto joined = co_await coproc::timeout(10s, q.join());
     CHECK(joined.has_value());
