@@ -122,18 +122,22 @@ task<int> late_ticks() {
     co_return late;
 }
 
-/// Stops the other process there, and lets it go on when this loop has ticked. Ticks that were
-/// late.
-int stop_at(runtime& home, const scene& what, const moment& there) {
+struct outcome {
+    int late = 0;     ///< ticks
+    int pending = 0;  ///< what we did had to wait for the other one to go on
+};
+
+/// Stops the other process there, and lets it go on when this loop has ticked.
+outcome stop_at(runtime& home, const scene& what, const moment& there) {
     things with;
     stepped other([&] { what.theirs(with); });
     const bool is_stopped = other.run_to(there);  // it may have gone another way this time
     const auto ours = home.spawn(what.ours(with));
-    const int late = home.run(late_ticks());
+    const outcome seen{home.run(late_ticks()), ours.done() ? 0 : 1};
     if (is_stopped) CHECK(other.finish());
     const auto end = [&]() -> task<result<void>> { co_return co_await coproc::timeout(10s, ours); };
     CHECK(home.run(end()).has_value());
-    return late;
+    return seen;
 }
 
 std::vector<moment> stops(const scene& what) {
@@ -152,19 +156,24 @@ TEST_CASE("queue: a process stopped at any instruction does not hold up another 
     const coproc::testing::leak_check leaks;
     {
         auto home = runtime::create().value();
+        int pending = 0;
         for (const scene& what : scenes) {
             CAPTURE(what.name);
             const auto chosen = stops(what);
             int late_inside = 0;
             int late_outside = 0;
             for (const moment& there : chosen) {
-                late_inside += stop_at(home, what, there);
-                late_outside += stop_at(home, what, chosen.front());  // before it has begun
+                const outcome inside = stop_at(home, what, there);
+                const outcome outside = stop_at(home, what, chosen.front());  // not begun yet
+                late_inside += inside.late;
+                late_outside += outside.late;
+                pending += inside.pending;
+                CHECK(outside.pending == 0);
             }
             // About as often as with one that is stopped in nothing: it may be a virtual machine.
-
             CHECK(late_inside <= late_outside + static_cast<int>(chosen.size()) / 5);
         }
+        CHECK(pending > 0);
         home.run(home.shutdown()).value();
     }
     leaks.done();
