@@ -275,16 +275,17 @@ TEST_CASE("queue: killed in the middle of repairing after somebody who was kille
     for (const scene& scene : scenes) {
         DYNAMIC_SECTION(scene.name) {
             int both = 0;
+            const auto work = [&] {
+                coproc::detail::become(victim);
+                scene.work(*stage->queue);
+            };
+            set(scene);
             // The first death at a coarse grid of points, the repairer's at another.
-            for (long first = 1; first > 0;) {
-                bool was_killed = true;
+            for (const auto& first : coproc::testing::moments(47 * kill_grid(5), work)) {
                 const auto before = [&] {
                     set(scene);
-                    coproc::testing::stepped child([&] {
-                        coproc::detail::become(victim);
-                        scene.work(*stage->queue);
-                    });
-                    was_killed = child.step(first);
+                    coproc::testing::stepped child(work);
+                    child.run_to(first);
                 };
                 const auto repair = [] {
                     coproc::detail::become(second_victim);
@@ -296,7 +297,6 @@ TEST_CASE("queue: killed in the middle of repairing after somebody who was kille
                     check_after(scene);
                 };
                 both += kill_everywhere(31 * kill_grid(2), before, repair, after);
-                first = was_killed ? first + 47 * kill_grid(5) : 0;
             }
             CHECK(both > 0);
             WARN(scene.name << ": " << both << " double kills survived");

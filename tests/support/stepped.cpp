@@ -2,14 +2,18 @@
 
 #include "support/catch.hpp"
 
+#include <sys/epoll.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
+#include <unordered_map>
 #include <utility>
 
 namespace coproc::testing {
@@ -27,21 +31,83 @@ stepped::stepped(const std::function<void()>& work) : pid_(::fork()) {
     REQUIRE(WIFSTOPPED(status));
 }
 
-bool stepped::step(long count) {
-    for (std::uint64_t last = 0; count > 0; --count) {
-        int status = 0;
-        if (::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) != 0) return false;
-        ::waitpid(pid_, &status, 0);
-        if (!WIFSTOPPED(status)) {
-            CHECK(WIFEXITED(status));
-            pid_ = 0;
-            return false;
-        }
+void mark() { ::raise(SIGSTOP); }
+
+void stepped::run_to_mark() {
+    int status = 0;
+    REQUIRE(::ptrace(PTRACE_CONT, pid_, nullptr, nullptr) == 0);
+    REQUIRE(::waitpid(pid_, &status, 0) == pid_);
+    REQUIRE(WIFSTOPPED(status));
+    REQUIRE(WSTOPSIG(status) == SIGSTOP);
+}
+
+/// False if it has ended.
+bool stepped::wait_for_stop() {
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    if (WIFSTOPPED(status)) return true;
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+    pid_ = 0;
+    return false;
+}
+
+std::vector<std::uint64_t> stepped::trace() {
+    std::vector<std::uint64_t> path;
+    do {
+        path.push_back(instruction());
+        if (path.size() > 1 && path.back() == path[path.size() - 2]) leave_repetition(path.back());
+        call_before_sleep(path.back());
+        ::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
+    } while (wait_for_stop());
+    return path;
+}
+
+bool stepped::run_to(const moment& there) {
+    long left = there.time;
+    const std::array<std::uint64_t, 3> stops{there.instruction,
+                                             reinterpret_cast<std::uint64_t>(&::epoll_wait),
+                                             reinterpret_cast<std::uint64_t>(&::epoll_pwait)};
+    const std::span all(stops.begin(), before_sleep_ ? stops.size() : 1);
+    for (;;) {
         const std::uint64_t now = instruction();
-        if (now == last) leave_repetition(now);
-        last = now;
+        if (std::ranges::find(all, now) == all.end()) {
+            if (!run_to_any(all)) return false;
+            continue;
+        }
+        call_before_sleep(now);
+        if (now == there.instruction && --left == 0) return true;
+        ::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
+        if (!wait_for_stop()) return false;
     }
+}
+
+/// To the next of some instructions; false if it has ended.
+bool stepped::run_to_any(std::span<const std::uint64_t> stops) {
+    std::vector<std::uint64_t> words;
+    for (const std::uint64_t at : stops) {
+        words.push_back(static_cast<std::uint64_t>(::ptrace(PTRACE_PEEKTEXT, pid_, at, nullptr)));
+        ::ptrace(PTRACE_POKETEXT, pid_, at, (words.back() & ~std::uint64_t{0xff}) | 0xcc);
+    }
+    ::ptrace(PTRACE_CONT, pid_, nullptr, nullptr);
+    if (!wait_for_stop()) return false;
+    for (std::size_t i = stops.size(); i > 0; --i) {  // two may be in one word
+        ::ptrace(PTRACE_POKETEXT, pid_, stops[i - 1], words[i - 1]);
+    }
+    ::ptrace(PTRACE_POKEUSER, pid_, offsetof(::user_regs_struct, rip), instruction() - 1);
     return true;
+}
+
+/// If it is at the beginning of a call that is going to wait: the fourth argument is the timeout.
+void stepped::call_before_sleep(std::uint64_t at) {
+    if (!before_sleep_) return;
+    if (at != reinterpret_cast<std::uint64_t>(&::epoll_wait) &&
+        at != reinterpret_cast<std::uint64_t>(&::epoll_pwait)) {
+        return;
+    }
+    const long timeout =
+        ::ptrace(PTRACE_PEEKUSER, pid_, offsetof(::user_regs_struct, rcx), nullptr);
+    if (static_cast<int>(timeout) != 0) std::exchange(before_sleep_, nullptr)();
 }
 
 std::uint64_t stepped::instruction() const {
@@ -77,21 +143,7 @@ bool stepped::finish() {
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-int kill_everywhere(long grid, const std::function<void()>& before,
-                    const std::function<void()>& work,
-                    const std::function<void(bool killed)>& after) {
-    for (int kills = 0;; ++kills) {
-        before();
-        bool alive = true;
-        {
-            stepped child(work);
-            // Not always the same instructions when the grid is coarse: 0, 1, grid + 2, …
-            alive = child.step(kills * grid + kills % grid);
-        }
-        after(alive);
-        if (!alive) return kills;
-    }
-}
+namespace {
 
 // With sanitizers there are some fifty times as many instructions, and few are the program's.
 #if defined(__SANITIZE_ADDRESS__)
@@ -99,6 +151,73 @@ constexpr long finest = 10007;
 #else
 constexpr long finest = 1;
 #endif
+
+/// Number 0, grid + 1, … of what a child has done. A late round of a loop would cost as many stops
+/// as there were rounds, so that few of these are taken.
+std::vector<moment> moments_of(const std::vector<std::uint64_t>& path, long grid) {
+    constexpr long all_rounds = 64;
+    std::vector<moment> chosen;
+    std::unordered_map<std::uint64_t, long> times;
+    long next = 0;
+    for (long i = 0; i < std::ssize(path); ++i) {
+        const std::uint64_t at = path[static_cast<std::size_t>(i)];
+        const long time = ++times[at];
+        if (i < next || (time > all_rounds && time % all_rounds != 0)) continue;
+        chosen.push_back({at, time});
+        // Not always the same instructions when the grid is coarse.
+        next = i + grid + std::ssize(chosen) % std::min(grid, 7L);
+    }
+    return chosen;
+}
+
+enum class beginning { at_once, at_mark };
+
+/// One life, then a death at each of the moments that `choose(path)` takes from it.
+template <class Choose>
+int live_and_die(beginning from, const deaths& around, Choose choose) {
+    const auto live = [&](auto use) {
+        around.before();
+        bool alive = false;
+        {
+            stepped child(around.work);
+            if (from == beginning::at_mark) child.run_to_mark();
+            if (around.asleep) child.before_sleep(around.asleep);
+            alive = use(child);
+        }
+        around.after(alive);
+        return alive;
+    };
+    std::vector<std::uint64_t> path;
+    live([&](stepped& child) {
+        path = child.trace();
+        return false;
+    });
+    int kills = 0;
+    for (const moment& one : choose(path)) {
+        kills += live([&](stepped& child) { return child.run_to(one); });
+    }
+    return kills;
+}
+
+}  // namespace
+
+std::vector<moment> moments(long grid, const std::function<void()>& work) {
+    return moments_of(stepped(work).trace(), grid);
+}
+
+int kill_everywhere(long grid, const std::function<void()>& before,
+                    const std::function<void()>& work,
+                    const std::function<void(bool killed)>& after) {
+    return live_and_die(beginning::at_once, {before, work, nullptr, after},
+                        [&](const auto& path) { return moments_of(path, grid); });
+}
+
+int kill_everywhere(long points, const deaths& around) {
+    return live_and_die(beginning::at_mark, around, [&](const auto& path) {
+        const bool is_long = std::getenv("COPROC_TEST_LONG") != nullptr;
+        return moments_of(path, is_long ? finest : std::ssize(path) / points + 1);
+    });
+}
 
 long kill_grid(long coarse) {
     if (std::getenv("COPROC_TEST_LONG") != nullptr) return finest;

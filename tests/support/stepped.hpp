@@ -6,8 +6,17 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
+#include <utility>
+#include <vector>
 
 namespace coproc::testing {
+
+/// A place in what a child does: an instruction, and which time it is made.
+struct moment {
+    std::uint64_t instruction;
+    long time;  ///< 1: the first
+};
 
 class stepped {
  public:
@@ -17,8 +26,15 @@ class stepped {
     stepped& operator=(const stepped&) = delete;
     ~stepped() { kill(); }
 
-    /// Lets it make up to `count` instructions; false if it has ended before.
-    bool step(long count);
+    /// Lets it run until it calls mark().
+    void run_to_mark();
+    /// Called once, by trace() or run_to(): the child is about to wait in its loop, and has said
+    /// so.
+    void before_sleep(std::function<void()> call) { before_sleep_ = std::move(call); }
+    /// Lets it make single steps to its end: where it was before each.
+    std::vector<std::uint64_t> trace();
+    /// Lets it run up to there; false if it has ended before.
+    bool run_to(const moment& there);
     void kill();
     /// Lets it run to its end; true if it left with 0.
     bool finish();
@@ -26,16 +42,36 @@ class stepped {
  private:
     std::uint64_t instruction() const;
     void leave_repetition(std::uint64_t at);
+    bool wait_for_stop();
+    bool run_to_any(std::span<const std::uint64_t> stops);
+    void call_before_sleep(std::uint64_t at);
 
     ::pid_t pid_ = 0;
+    std::function<void()> before_sleep_;
 };
 
-/// Kills a child at its instructions number first, first + grid, … until one child has done all of
-/// `work()`; calls before(), which sets the scene, and after(whether it was killed) around each.
-/// How many were killed.
+/// In a child: what comes before is not worth single steps.
+void mark();
+
+/// About every `grid`th instruction of what a child does, in a life that it lives to the end; of a
+/// loop's many rounds some.
+std::vector<moment> moments(long grid, const std::function<void()>& work);
+
+/// Kills a child at these moments. Calls before(), which sets the scene, and after(whether it was
+/// killed) around each death, and around one life. How many were killed.
 int kill_everywhere(long grid, const std::function<void()>& before,
                     const std::function<void()>& work,
                     const std::function<void(bool killed)>& after);
+
+/// The same for a child that marks where it begins, and that may sleep once.
+struct deaths {
+    std::function<void()> before;
+    std::function<void()> work;
+    std::function<void()> asleep;  ///< the child is about to sleep
+    std::function<void(bool killed)> after;
+};
+/// At so many instructions, evenly; at every one in the long tests.
+int kill_everywhere(long points, const deaths& around);
 
 /// Every instruction in the long tests, a coarser grid otherwise and with sanitizers.
 long kill_grid(long coarse);

@@ -1,0 +1,78 @@
+#include "support/storm.hpp"
+
+#include <coproc/sleep.hpp>
+
+#include "support/catch.hpp"
+
+#include <csignal>
+#include <cstdlib>
+#include <utility>
+
+namespace coproc::testing {
+
+namespace {
+
+std::chrono::seconds length() {
+    return std::chrono::seconds(std::getenv("COPROC_TEST_LONG") != nullptr ? 60 : 2);
+}
+
+void do_nothing() {}
+
+}  // namespace
+
+void storm::add(const std::string& kind, int count, maker make) {
+    kills_.emplace(kind, 0);
+    for (int i = 0; i < count; ++i) places_.push_back({kind, make, process(do_nothing)});
+}
+
+int storm::kills() const {
+    int sum = 0;
+    for (const auto& [kind, count] : kills_) sum += count;
+    return sum;
+}
+
+task<void> storm::rage() {
+    for (place& one : places_) co_await start(one);
+    const auto until = clock::now() + length();
+    while (clock::now() < until) {
+        const auto pause = std::chrono::microseconds(random_() % 4000);
+        (co_await sleep_for(pause)).value();
+        place& victim = places_[random_() % places_.size()];
+        // Now and then two at once.
+        place& other = places_[random_() % 4 == 0 ? random_() % places_.size() : 0];
+        if (random_() % 4 == 0 && &other != &victim) {
+            other.worker.kill().value();
+            co_await kill(victim);
+            co_await kill(other);
+            co_await start(other);
+        } else {
+            co_await kill(victim);
+        }
+        co_await start(victim);
+    }
+    for (place& one : places_) one.worker.kill().value();
+    for (place& one : places_) co_await kill(one);
+}
+
+task<void> storm::start(place& here) {
+    here.worker = here.make(++last_number_);
+    (co_await here.worker.start()).value();
+}
+
+task<void> storm::kill(place& here) {
+    here.worker.kill().value();
+    const auto status = (co_await here.worker.join()).value();
+    if (status.signal() == SIGKILL) {
+        ++kills_[here.kind];
+    } else if (!status.success()) {
+        ++failures_;
+    }
+}
+
+std::uint64_t storm_seed() {
+    const char* const given = std::getenv("COPROC_TEST_SEED");
+    if (given != nullptr) return std::strtoull(given, nullptr, 10);
+    return std::random_device{}();
+}
+
+}  // namespace coproc::testing

@@ -1,0 +1,100 @@
+// Locks and semaphores when a process that has one, or waits for it, dies at any instruction.
+
+#include <coproc/lock.hpp>
+#include <coproc/semaphore.hpp>
+
+#include "support/catch.hpp"
+#include "support/scene.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+using coproc::lock;
+using coproc::result;
+using coproc::runtime;
+using coproc::semaphore;
+using coproc::task;
+using coproc::testing::scene;
+
+namespace {
+
+enum class at_first { free, taken };
+
+class locking : public scene {
+ public:
+    locking(runtime& home, at_first state) : scene(home), others_(opened_again(lock_)) {
+        if (state == at_first::taken) mine_.emplace(others_.try_acquire().value());
+    }
+    task<void> work() override {
+        auto held = (co_await lock_.acquire()).value();
+        held.release().value();
+    }
+    void happen() override { mine_.reset(); }
+    void look() override { victim_had_it_ = !mine_ && lock_.is_locked(); }
+    task<void> check(bool killed) override {
+        CHECK((killed || !victim_had_it_));
+        mine_.reset();
+        const std::string told = co_await outcome_of_other();
+        CHECK(told == (victim_had_it_ ? "owner died" : ""));
+        CHECK_FALSE(lock_.is_locked());
+        CHECK_FALSE(lock_.try_acquire().value().owner_died());
+    }
+
+ private:
+    task<result<std::string>> other() override {
+        COPROC_CO_TRY(const auto held, co_await others_.acquire());
+        co_return held.owner_died() ? std::string("owner died") : std::string();
+    }
+    lock lock_ = lock::create().value();
+    lock others_;
+    std::optional<lock::guard> mine_;
+    bool victim_had_it_ = false;
+};
+
+class counting : public scene {
+ public:
+    counting(runtime& home, at_first state) : scene(home), others_(opened_again(semaphore_)) {
+        if (state == at_first::taken) mine_.emplace(others_.try_acquire().value());
+    }
+    task<void> work() override {
+        auto held = (co_await semaphore_.acquire()).value();
+        held.release().value();
+    }
+    void happen() override { mine_.reset(); }
+    task<void> check(bool) override {
+        mine_.reset();
+        co_await outcome_of_other();
+        CHECK(semaphore_.value() == 1);
+        CHECK(semaphore_.try_acquire().has_value());
+    }
+
+ private:
+    task<result<std::string>> other() override {
+        COPROC_CO_TRY(co_await others_.acquire());
+        co_return std::string();
+    }
+    semaphore semaphore_ = semaphore::create(1).value();
+    semaphore others_;
+    std::optional<semaphore::permit> mine_;
+};
+
+template <class Scene, class Setting>
+void kill_in(const char* name, Setting setting) {
+    coproc::testing::kill_in(name,
+                             [&](runtime& home) { return std::make_unique<Scene>(home, setting); });
+}
+
+}  // namespace
+
+TEST_CASE("lock: its owner, or one who waits for it, is killed at any instruction",
+          "[lock][process][long]") {
+    kill_in<locking>("free", at_first::free);
+    kill_in<locking>("waited for", at_first::taken);
+}
+
+TEST_CASE("semaphore: one who has a permit, or waits for it, is killed at any instruction",
+          "[semaphore][process][long]") {
+    kill_in<counting>("free", at_first::free);
+    kill_in<counting>("waited for", at_first::taken);
+}
