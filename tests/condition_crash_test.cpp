@@ -192,12 +192,13 @@ TEST_CASE("condition: killed in the middle of repairing after somebody who was k
         DYNAMIC_SECTION(scene.name) {
             int both = 0;
             // The first death at a coarse grid of points, the repairer's at another.
-            for (long first = 1; first > 0;) {
-                bool was_killed = true;
+            const auto first_work = [&] { work(scene); };
+            set(scene);
+            for (const auto& first : coproc::testing::moments(47 * kill_grid(3), first_work)) {
                 const auto before = [&] {
                     set(scene);
-                    stepped child([&] { work(scene); });
-                    was_killed = child.step(first);
+                    stepped child(first_work);
+                    child.run_to(first);
                 };
                 const auto repair = [] {
                     coproc::detail::become(second_victim);
@@ -209,7 +210,6 @@ TEST_CASE("condition: killed in the middle of repairing after somebody who was k
                     check_after(scene);
                 };
                 both += kill_everywhere(31 * kill_grid(2), before, repair, after);
-                first = was_killed ? first + 47 * kill_grid(3) : 0;
             }
             CHECK(both > 0);
             WARN(scene.name << ": " << both << " double kills survived");
@@ -243,7 +243,7 @@ TEST_CASE("condition: one who is stopped in the middle of notifying holds up nob
     const auto changing = [] { return coproc::detail::peek(stage->memory().changes) != 0; };
     stage->object->enlist_now().value();
     stepped child([] { stage->object->notify(1).value(); });
-    while (!changing()) REQUIRE(child.step(1));
+    while (!changing()) REQUIRE(child.step());
     place taken;
     CHECK(stage->object->enlist_now().value() == progress::busy);
     CHECK(stage->object->take_notified(taken).value() == progress::busy);

@@ -64,7 +64,9 @@ class leasing : public scene {
         taken.done().value();
     }
     void happen() override { others_.try_put(message_).value(); }
-    void look() override { coproc::detail::repair_for(victim, nullptr); }
+    void look() override {
+        coproc::detail::repair_for(victim, coproc::detail::ending::failed, nullptr);
+    }
     task<void> check(bool killed) override {
         const bool arrived = co_await eventually([this] { return queue_.empty(); });
         CHECK(arrived);
@@ -179,7 +181,7 @@ class ringing : public scene {
     }
     task<void> work() override { return what_.work(queue_); }
     void look() override {
-        coproc::detail::repair_for(victim, nullptr);
+        coproc::detail::repair_for(victim, coproc::detail::ending::failed, nullptr);
         happened_ = what_.has_happened(queue_);
     }
     task<void> check(bool killed) override {

@@ -289,13 +289,14 @@ TEST_CASE("shared_value: killed in the middle of a store after one who was kille
     const auto frame = shared_value<picture>::create(picture_of(0)).value();
     std::uint64_t number = 0;
     int kills = 0;
-    for (long first = 1; first > 0;) {
-        bool was_killed = true;
+    const auto first_work = [&] { (void)frame.try_store(picture_of(number + 1)); };
+    const long grid = 29 * coproc::testing::kill_grid(5);
+    for (const auto& first : coproc::testing::moments(grid, first_work)) {
         const auto before = [&] {
             number += 10;
             frame.try_store(picture_of(number)).value();
-            coproc::testing::stepped child([&] { (void)frame.try_store(picture_of(number + 1)); });
-            was_killed = child.step(first);
+            coproc::testing::stepped child(first_work);
+            child.run_to(first);
         };
         const auto work = [&] { frame.try_store(picture_of(number + 2)).value(); };
         const auto after = [&](bool) {
@@ -307,7 +308,6 @@ TEST_CASE("shared_value: killed in the middle of a store after one who was kille
         };
         kills += coproc::testing::kill_everywhere(23 * coproc::testing::kill_grid(2), before, work,
                                                   after);
-        first = was_killed ? first + 29 * coproc::testing::kill_grid(5) : 0;
     }
     CHECK(kills > 0);
     WARN(kills << " double kills survived");
@@ -321,7 +321,7 @@ CO_TEST_CASE(
     // It has the lock when this process cannot have it.
     coproc::testing::stepped writer([&] { (void)frame.try_store(picture_of(2)); });
     result<void> stored = coproc::success();
-    while (stored && writer.step(1)) stored = frame.try_store(picture_of(1));
+    while (stored && writer.step()) stored = frame.try_store(picture_of(1));
     REQUIRE_FALSE(stored.has_value());
     REQUIRE(stored.error() == errc::would_block);
     CHECK(frame.load().words == picture_of(1).words);

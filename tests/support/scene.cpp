@@ -73,10 +73,10 @@ void kill_in(const std::string& name,
                             },
                         .after =
                             [&](bool killed) {
-                                detail::repair_for(nobody,
-                                                   nullptr);  // undoes what was not committed
+                                // Undoes what was not committed.
+                                detail::repair_for(nobody, detail::ending::failed, nullptr);
                                 one->look();
-                                detail::repair_for(victim, nullptr);
+                                detail::repair_for(victim, detail::ending::failed, nullptr);
                                 one->enter_other();
                                 home.run(one->check(killed));
                             },

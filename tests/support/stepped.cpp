@@ -130,6 +130,11 @@ void stepped::leave_repetition(std::uint64_t at) {
     ::ptrace(PTRACE_POKEUSER, pid_, offsetof(::user_regs_struct, rip), at + length);
 }
 
+bool stepped::step() {
+    ::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
+    return wait_for_stop();
+}
+
 void stepped::kill() {
     if (pid_ == 0) return;
     ::kill(pid_, SIGKILL);

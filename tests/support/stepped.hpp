@@ -35,6 +35,8 @@ class stepped {
     std::vector<std::uint64_t> trace();
     /// Lets it run up to there; false if it has ended before.
     bool run_to(const moment& there);
+    /// Lets it make one step; false if it has ended.
+    bool step();
     void kill();
     /// Lets it run to its end; true if it left with 0.
     bool finish();
