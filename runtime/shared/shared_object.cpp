@@ -32,7 +32,8 @@ std::vector<shared_object*> left_after_repair(std::vector<shared_object*> some, 
                                               ending how) {
     const std::lock_guard lock(attached().mutex);
     std::erase_if(some, [dead, how](shared_object* one) {
-        return std::ranges::find(attached().all, one) == attached().all.end() || one->repair(dead, how);
+        return std::ranges::find(attached().all, one) == attached().all.end() ||
+               one->repair(dead, how);
     });
     return some;
 }
