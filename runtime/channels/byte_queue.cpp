@@ -89,7 +89,7 @@ result<progress> byte_queue::after_put(result<progress> made) noexcept {
         wake_consumer();
         wake_producer();
     }
-    kick_if_healed();
+    note_healing();
     return made;
 }
 
@@ -128,11 +128,12 @@ void byte_queue::kick() noexcept {
     wake_producer();
 }
 
-/// What somebody has put or taken, and died before he rang for it.
-void byte_queue::kick_if_healed() noexcept {
-    if (!put_end_.healed && !get_end_.healed && !experience().healed) return;
-    put_end_.healed = get_end_.healed = experience().healed = false;
-    kick();
+/// Of its three locks.
+void byte_queue::note_healing() noexcept {
+    const bool healed = put_end_.healed || get_end_.healed;
+    put_end_.healed = get_end_.healed = false;
+    if (healed) experience().healed = true;
+    kick_if_healed();
 }
 
 bool byte_queue::forget(transaction& changing, participant dead, ending) noexcept {

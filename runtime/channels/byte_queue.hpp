@@ -144,7 +144,7 @@ class byte_queue final : public shared_object {
 
     bool forget(transaction& changing, participant dead, ending how) noexcept override;
     void kick() noexcept override;
-    void kick_if_healed() noexcept;
+    void note_healing() noexcept;
     void wake_consumer() noexcept;
     void wake_producer() noexcept;
     void wake_joiners() noexcept;

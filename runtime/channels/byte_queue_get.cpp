@@ -61,7 +61,7 @@ result<progress> byte_queue::after_take(result<progress> made) noexcept {
         wake_consumer();
         wake_producer();
     }
-    kick_if_healed();
+    note_healing();
     return made;
 }
 

@@ -156,7 +156,7 @@ task<result<void>> shared_object::until_done(std::shared_ptr<shared_object> self
     result<void> outcome = success();
     while (outcome) {
         auto made = what.make();
-        if (std::exchange(self->experience_.healed, false)) self->kick();
+        self->kick_if_healed();
         if (made && made.value() == progress::done) co_return success();
         if (made && made.value() == progress::not_yet) pause = first_pause;
         if (made && made.value() == progress::not_yet) {

@@ -108,6 +108,7 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     template <class Make>
     result<void> now_or_later(Make make) {
         COPROC_TRY(progress made, make());
+        kick_if_healed();
         if (made != progress::busy || later(retry(shared_from_this(), make))) return success();
         for (int left = 20; made == progress::busy && left > 0; --left) {
             experience_.stalled = false;
@@ -117,6 +118,10 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
         return success();
     }
 
+    /// What somebody has changed, and died before he rang for it.
+    void kick_if_healed() noexcept {
+        if (std::exchange(experience_.healed, false)) kick();
+    }
     /// Has this process joined, and does nobody of it wait on that side?
     bool goes_first(std::size_t side) const noexcept {
         return bell_ != nullptr && waiting_[side].line.is_free();

@@ -37,22 +37,21 @@ class lock_object final : public shared_object {
 
     /// `owner_died`: whether the new owner is the one to be told.
     result<progress> acquire(bool& owner_died) {
-        if (is_locked()) return progress::not_yet;
-        transaction changing(words(), experience());
-        if (!changing) return progress::busy;
-        if (words().owner != 0) return progress::not_yet;
-        owner_died = words().owner_died != 0;
-        changing.set(words().owner, this_participant());
-        if (owner_died) changing.set(words().owner_died, 0);
-        changing.commit();
-        return progress::done;
+        auto made = acquire_now(owner_died);
+        kick_if_healed();
+        return made;
     }
     result<void> release() {
         return now_or_later([this] { return release_now(); });
     }
 
     static task<result<bool>> wait_for(lock_ref self) {
+        COPROC_CO_TRY(co_await cancellation_point());
         bool owner_died = false;
+        if (self->goes_first(0)) {
+            COPROC_CO_TRY(const progress made, self->acquire(owner_died));
+            if (made == progress::done) co_return owner_died;
+        }
         attempt_with acquiring([&] { return self->acquire(owner_died); },
                                [&] { return !self->is_locked(); });
         COPROC_CO_TRY(co_await until_done(self, 0, acquiring));
@@ -66,6 +65,17 @@ class lock_object final : public shared_object {
     }
     lock_layout& words() const noexcept { return memory().as<lock_layout>(); }
 
+    result<progress> acquire_now(bool& owner_died) {
+        if (is_locked()) return progress::not_yet;
+        transaction changing(words(), experience());
+        if (!changing) return progress::busy;
+        if (words().owner != 0) return progress::not_yet;
+        owner_died = words().owner_died != 0;
+        changing.set(words().owner, this_participant());
+        if (owner_died) changing.set(words().owner_died, 0);
+        changing.commit();
+        return progress::done;
+    }
     result<progress> release_now() {
         {
             transaction changing(words(), experience());

@@ -76,6 +76,11 @@ class semaphore_object final : public shared_object {
         });
     }
     static task<result<void>> wait_for(semaphore_ref self) {
+        COPROC_CO_TRY(co_await cancellation_point());
+        if (self->goes_first(0)) {
+            COPROC_CO_TRY(const progress made, self->acquire());
+            if (made == progress::done) co_return success();
+        }
         attempt_with acquiring([&] { return self->acquire(); }, [&] { return self->value() != 0; });
         co_return co_await until_done(self, 0, acquiring);
     }
