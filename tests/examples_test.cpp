@@ -561,7 +561,7 @@ TEST_CASE("examples: wordcount shows on a terminal how far it is, and obeys Ctrl
     how.on_terminal = true;
     command program(wordcount({tree.path("small.txt"), tree.path("big.txt")}), how);
     worker_at(program, tree.path("big.txt"));
-    program.wait_for_error("\r\x1b[K0 files, 0 MB");
+    program.wait_for_error("\r\x1b[K1 files, 0 MB");
     program.type("\x03");
     const auto ended = program.finish();
     CHECK(ended.code == -SIGINT);

@@ -85,6 +85,7 @@ CO_TEST_CASE("joinable_queue: a lease that is dropped goes back to the front", "
     for (const std::string& expected : {std::string("first"), large, std::string("third")}) {
         auto again = co_await q.lease();
         CHECK(again.value().value() == expected);
+        CHECK(again.value().returns() == (expected == "third" ? 0 : 1));
         again.value().done().value();
         check_fails(again.value().done(), errc::too_many_releases);
     }

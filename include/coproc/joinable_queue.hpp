@@ -33,6 +33,9 @@ class lease {
 
     T& value() noexcept { return *value_; }
     const T& value() const noexcept { return *value_; }
+    /// How often it has gone back to the queue before, from dropped leases and dead consumers: for
+    /// giving up a message that kills.
+    std::size_t returns() const noexcept { return message_.returns; }
 
     /// The work is done, for good. Errors: errc::too_many_releases if it was already.
     result<void> done() {

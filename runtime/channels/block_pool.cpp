@@ -95,6 +95,7 @@ result<std::uint64_t> block_pool::take_cell(transaction& changing, queue_cell::k
     changing.set(taken.state, state);
     changing.set(taken.owner, this_participant());
     changing.set(taken.block, 0);
+    changing.set(taken.returns, 0);
     return number;
 }
 

@@ -73,7 +73,7 @@ result<bool> byte_queue::get_now(use_message decode, void* argument, leased_mess
     auto made = take(taken, content);
     const bool is_done = made && made.value() == progress::done;
     const bool is_small = taken.size <= longest_inline;
-    result<leased_message> used = leased_message{taken.cell, taken.number};
+    result<leased_message> used = leased_message{taken.cell, taken.number, 0};
     if (is_done && is_small) {
         std::uint64_t block = 0;
         if (taken.cell != 0) content_.copy(taken, block, content);
@@ -157,7 +157,8 @@ result<leased_message> byte_queue::use(const taken_message& taken,
         if (leased != 0) (void)end(leased, taken.number);
         return used.error();
     }
-    return leased_message{leased, taken.number};
+    const std::size_t returns = leased == 0 ? 0 : content_.cell(leased).returns;
+    return leased_message{leased, taken.number, returns};
 }
 
 std::unique_ptr<encoder> byte_queue::take_encoder() {

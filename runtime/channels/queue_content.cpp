@@ -328,6 +328,7 @@ void queue_content::give_back(transaction& changing, std::uint64_t cell) const n
     if (mine.state == queue_cell::filling) return drop(changing, cell);
     changing.set(mine.state, queue_cell::returned);
     changing.set(mine.owner, 0);
+    changing.add(mine.returns, 1);
     changing.add(layout().returned_count, 1);
 }
 

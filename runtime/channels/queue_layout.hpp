@@ -49,6 +49,7 @@ struct queue_cell {
     std::uint64_t offset;  ///< of the leased bytes in their block
     std::uint64_t size;
     std::uint64_t number;  ///< of the message, for redelivery in order
+    std::uint64_t returns;  ///< how often it has been given back
     std::uint64_t next;    ///< unused ones
 };
 

@@ -2,8 +2,8 @@
 //
 // Lines, words and bytes of files and of all files in folders, for each file name extension and in
 // total, as `LC_ALL=C wc` counts them. N processes count (as many as there are processors); this
-// one walks the folders, keeps each of them supplied with a few hundred kilobytes of work, and adds
-// up. A worker that is killed is replaced, and what it had not finished is done again.
+// one walks the folders and adds up. The files are jobs in a joinable queue, so that those of a
+// worker that is killed are counted by another one; and a worker that dies is replaced.
 
 #include <coproc/coproc.hpp>
 
@@ -17,7 +17,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <deque>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -30,28 +29,38 @@
 
 using namespace std::chrono_literals;
 
-// What travels: files to a worker, and for each batch one answer.
+// What travels: jobs to whichever worker is free, and answers.
 
-struct batch {
-    std::vector<std::string> files;
-    std::uint64_t cost = 0;
-    int deaths = 0;  // of workers that were at it
+struct job {
+    std::uint64_t number = 0;
+    std::string file;
 };
 
-using answer = std::vector<counts>;  // of the files of a batch, in their order
+struct answer {
+    std::uint64_t number = 0;
+    std::string file;
+    counts counted;
+    bool given_up = false;
+};
+
+using jobs_queue = coproc::joinable_queue<job>;
+using answers_queue = coproc::queue<answer>;
 
 // The worker.
 
-/// Runs in a process of its own, until the other end of the pipe is closed.
-coproc::task<coproc::result<void>> worker(coproc::connection work) {
+/// Runs in a process of its own, until there are no more jobs.
+coproc::task<coproc::result<void>> worker(jobs_queue jobs, answers_queue answers) {
     std::vector<unsigned char> buffer(256 * 1024);
     for (;;) {
-        const auto next = co_await work.recv<batch>();
-        if (!next && next.error() == coproc::errc::end_of_stream) co_return coproc::success();
+        auto next = co_await jobs.lease();
+        if (!next && next.error() == coproc::errc::closed) co_return coproc::success();
         if (!next) co_return next.error();
-        answer counted;
-        for (const auto& file : next.value().files) counted.push_back(count_file(file, buffer));
-        COPROC_CO_TRY(co_await work.send(counted));
+        coproc::lease<job>& lease = next.value();
+        answer found{lease.value().number, lease.value().file, {}, lease.returns() >= 3};
+        if (!found.given_up) found.counted = count_file(found.file, buffer);
+        COPROC_CO_TRY(co_await answers.put(found));
+        // Whoever dies before this has the job done again, and answered twice.
+        COPROC_CO_TRY(lease.done());
     }
 }
 
@@ -72,46 +81,45 @@ void say(const std::string& what, const std::string& why) {
 /// What is to be done, and what has been.
 class project {
  public:
-    explicit project(std::span<char* const> paths) : files_(paths) {}
-
-    /// Adds to what a worker has been given as much as keeps it busy while its answers travel.
-    /// False if that is nothing at all.
-    bool supply(std::deque<batch>& given) {
-        std::uint64_t cost = 0;
-        for (const batch& one : given) cost += one.cost;
-        while (cost < window) {
-            std::optional<batch> more = next();
-            if (!more) break;
-            cost += more->cost;
-            given.push_back(std::move(*more));
-        }
-        return !given.empty();
+    static coproc::result<project> create(std::span<char* const> paths) {
+        COPROC_TRY(auto jobs, jobs_queue::create({.max_size = 1000}));
+        COPROC_TRY(auto answers, answers_queue::create());
+        return project(paths, std::move(jobs), std::move(answers));
     }
 
-    void add(const batch& done, const answer& counted) {
-        for (std::size_t i = 0; i < counted.size(); ++i) {
-            const std::filesystem::path file = done.files[i];
-            if (counted[i].error != 0) fail(file, std::strerror(counted[i].error));
-            by_extension_[file.extension()] += counted[i];
-            total_ += counted[i];
-        }
-        files_done_ += counted.size();
-    }
-
-    /// A worker has died at the first of these. Its files are tried one by one, to find the one
-    /// that kills; which is given up after its third worker.
-    void take_back(std::deque<batch>& unfinished) {
-        const batch suspect = std::move(unfinished.front());
-        unfinished.pop_front();
-        backlog_.insert(backlog_.end(), unfinished.begin(), unfinished.end());
-        unfinished.clear();
-        const int deaths = suspect.deaths + 1;
-        for (const auto& file : suspect.files) {
-            if (deaths == 3) {
-                fail(file, "given up, three workers have died at it");
-            } else {
-                backlog_.push_back({{file}, suspect.cost / suspect.files.size(), deaths});
+    /// Until all files have been answered for: then the queues are closed.
+    coproc::task<coproc::result<void>> hand_out() {
+        while (std::optional<file_walk::found> file = files_.next()) {
+            if (file->error) {
+                fail(file->path, file->error.message());
+                continue;
             }
+            const job next{files_found_++, std::move(file->path)};
+            COPROC_CO_TRY(co_await jobs_.put(next));
+        }
+        COPROC_CO_TRY(co_await jobs_.join());
+        COPROC_CO_TRY(jobs_.close());
+        COPROC_CO_TRY(answers_.close());
+        co_return coproc::success();
+    }
+
+    coproc::task<coproc::result<void>> add_up() {
+        for (;;) {
+            const auto some = co_await answers_.get_some(100);
+            if (!some && some.error() == coproc::errc::closed) co_return coproc::success();
+            if (!some) co_return some.error();
+            for (const answer& one : some.value()) add(one);
+        }
+    }
+
+    /// Starts a worker, and another when it dies before the work is done.
+    coproc::task<coproc::result<void>> employ(std::string name) {
+        for (;;) {
+            coproc::process p({.name = name, .kill_on_drop = true}, worker, jobs_, answers_);
+            COPROC_CO_TRY(co_await p.start());
+            COPROC_CO_TRY(const auto status, co_await p.join());
+            if (status.success()) co_return coproc::success();
+            say(name + " (pid " + std::to_string(p.pid()) + ")", "ended by " + status.to_string());
         }
     }
 
@@ -121,28 +129,18 @@ class project {
     const std::map<std::string, counts>& by_extension() const { return by_extension_; }
 
  private:
-    static constexpr std::uint64_t file_cost = 16 * 1024;  // opening one, in bytes read meanwhile
-    static constexpr std::uint64_t batch_cost = 512 * 1024;
-    static constexpr std::uint64_t window = 2 * batch_cost;
+    project(std::span<char* const> paths, jobs_queue jobs, answers_queue answers)
+        : files_(paths), jobs_(std::move(jobs)), answers_(std::move(answers)) {}
 
-    std::optional<batch> next() {
-        batch made;
-        if (!backlog_.empty()) {
-            made = std::move(backlog_.front());
-            backlog_.pop_front();
-            return made;
-        }
-        while (made.cost < batch_cost) {
-            std::optional<file_walk::found> file = files_.next();
-            if (!file) break;
-            if (file->error) {
-                fail(file->path, file->error.message());
-            } else {
-                made.cost += file_cost + file->size;
-                made.files.push_back(std::move(file->path));
-            }
-        }
-        return made.files.empty() ? std::nullopt : std::optional(std::move(made));
+    void add(const answer& one) {
+        if (answered_.size() <= one.number) answered_.resize(2 * one.number + 1);
+        if (answered_[one.number]) return;
+        answered_[one.number] = true;
+        ++files_done_;
+        if (one.given_up) return fail(one.file, "given up, three workers have died at it");
+        if (one.counted.error != 0) fail(one.file, std::strerror(one.counted.error));
+        by_extension_[std::filesystem::path(one.file).extension()] += one.counted;
+        total_ += one.counted;
     }
 
     void fail(const std::string& what, const std::string& why) {
@@ -151,48 +149,15 @@ class project {
     }
 
     file_walk files_;
-    std::deque<batch> backlog_;
+    jobs_queue jobs_;
+    answers_queue answers_;
+    std::uint64_t files_found_ = 0;
+    std::vector<bool> answered_;
     std::map<std::string, counts> by_extension_;
     counts total_;
     std::uint64_t files_done_ = 0;
     int failures_ = 0;
 };
-
-/// Until there is nothing more to do, or the worker is gone.
-coproc::task<coproc::result<void>> talk(coproc::connection& to, project& work,
-                                        std::deque<batch>& given) {
-    std::size_t sent = 0;
-    while (work.supply(given)) {
-        for (; sent < given.size(); ++sent) {
-            COPROC_CO_TRY(co_await to.send(given[sent]));
-        }
-        COPROC_CO_TRY(const auto counted, co_await to.recv<answer>());
-        work.add(given.front(), counted);
-        given.pop_front();
-        --sent;
-    }
-    co_return coproc::success();
-}
-
-/// Starts a worker, and another when it dies before the work is done.
-coproc::task<coproc::result<void>> employ(project& work, std::string name) {
-    std::deque<batch> given;
-    while (work.supply(given)) {
-        COPROC_CO_TRY(auto ends, coproc::pipe());
-        coproc::process p({.name = name, .kill_on_drop = true}, worker, std::move(ends.second));
-        COPROC_CO_TRY(co_await p.start());
-
-        const auto talked = co_await talk(ends.first, work, given);
-        if (!talked && talked.error() == coproc::errc::canceled) co_return talked;
-        ends.first.close();
-        COPROC_CO_TRY(const auto status, co_await p.join());
-        if (!status.success()) {
-            say(name + " (pid " + std::to_string(p.pid()) + ")", "ended by " + status.to_string());
-        }
-        if (!given.empty()) work.take_back(given);
-    }
-    co_return coproc::success();
-}
 
 coproc::task<void> show_progress(const project& work) {
     for (;;) {
@@ -205,13 +170,15 @@ coproc::task<void> show_progress(const project& work) {
 }
 
 coproc::task<coproc::result<void>> count_all(project& work, int jobs) {
-    const auto employ_all = [&](coproc::scope& workers) -> coproc::task<coproc::result<void>> {
-        for (int i = 1; i <= jobs; ++i) workers.spawn(employ(work, "worker " + std::to_string(i)));
+    const auto do_all = [&](coproc::scope& s) -> coproc::task<coproc::result<void>> {
+        for (int i = 1; i <= jobs; ++i) s.spawn(work.employ("worker " + std::to_string(i)));
+        s.spawn(work.hand_out());
+        s.spawn(work.add_up());
         co_return coproc::success();
     };
     const auto count = [&](coproc::scope& s) -> coproc::task<coproc::result<void>> {
         if (has_terminal) s.spawn(show_progress(work));
-        const auto counted = co_await coproc::with_scope(employ_all);
+        const auto counted = co_await coproc::with_scope(do_all);
         s.cancel();
         co_return counted;
     };
@@ -269,7 +236,7 @@ coproc::task<coproc::result<int>> wordcount(int argc, char** argv) {
     }
     const std::span paths(argv + ::optind, argv + argc);
     std::ranges::for_each(paths, say_if_skipped);
-    project work(paths);
+    COPROC_CO_TRY(project work, project::create(paths));
     COPROC_CO_TRY(co_await count_all(work, jobs));
     const int failed = work.failures();
     if (failed > 0) say("files and folders not counted", std::to_string(failed));

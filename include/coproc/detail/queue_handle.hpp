@@ -61,6 +61,7 @@ class message_batch {
 struct leased_message {
     std::uint64_t cell = 0;
     std::uint64_t number = 0;
+    std::size_t returns = 0;
 };
 
 result<queue_ref> make_queue(std::uint64_t type, const queue_options& options, bool joinable);
