@@ -54,7 +54,8 @@ class stepped {
 void mark();
 
 /// About every `grid`th instruction of what a child does, in a life that it lives to the end; of a
-/// loop's many rounds some.
+/// loop's many rounds some. With sanitizers, where single steps take too long, some before changes
+/// of shared words instead, unless the test is a long one.
 std::vector<moment> moments(long grid, const std::function<void()>& work);
 
 /// Kills a child at these moments. Calls before(), which sets the scene, and after(whether it was
@@ -73,7 +74,7 @@ struct deaths {
 /// At so many instructions, evenly; at every one in the long tests.
 int kill_everywhere(long points, const deaths& around);
 
-/// Every instruction in the long tests, a coarser grid otherwise and with sanitizers.
+/// Every instruction in the long tests, a coarser grid otherwise.
 long kill_grid(long coarse);
 
 }  // namespace coproc::testing
