@@ -143,7 +143,11 @@ void stepped::kill() {
 bool stepped::finish() {
     int status = 0;
     ::ptrace(PTRACE_CONT, pid_, nullptr, nullptr);
-    ::waitpid(std::exchange(pid_, 0), &status, 0);
+    for (int left = 10'000; ::waitpid(pid_, &status, WNOHANG) == 0; --left) {
+        if (left == 0) return false;
+        ::usleep(1000);
+    }
+    pid_ = 0;
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
@@ -184,6 +188,8 @@ std::uint64_t address_of(Member function) {
     return address;
 }
 
+const moment the_end{address_of(&detail::transaction::commit), LONG_MAX};
+
 /// Before some of the changes to shared words, and before ringing.
 std::vector<moment> landmarks() {
     using detail::sleepers;
@@ -205,7 +211,7 @@ std::vector<moment> landmarks() {
 /// Of the whole life of a child: about every `grid(number of its instructions)`th one.
 std::vector<moment> moments_in(stepped& child, const std::function<long(long)>& grid) {
     if (finest > 1 && !is_long()) {
-        child.run_to({address_of(&detail::transaction::commit), LONG_MAX});
+        child.run_to(the_end);
         return landmarks();
     }
     const auto path = child.trace();
@@ -252,6 +258,33 @@ int kill_everywhere(long grid, const std::function<void()>& before,
                     const std::function<void(bool killed)>& after) {
     return live_and_die(beginning::at_once, {before, work, nullptr, after},
                         [grid](long) { return grid; });
+}
+
+void surprise_everywhere(long points, const std::function<void()>& before,
+                         const std::function<void()>& work, const std::function<bool()>& happen) {
+    const auto grid = [points](long count) { return is_long() ? finest : count / points + 1; };
+    const auto live = [&](auto use) {
+        before();
+        bool happened = false;
+        stepped child(work);
+        child.run_to_mark();
+        child.before_sleep([&] { happened = happened || happen(); });
+        return use(child, happened);
+    };
+    const auto all = live([&](stepped& child, bool&) { return moments_in(child, grid); });
+    for (const moment& one : all) {
+        live([&](stepped& child, bool& happened) {
+            if (!child.run_to(one)) return;
+            happened = happened || happen();
+            // With the lock in its hands nothing could: then when it is about to sleep.
+            if (happened) {
+                REQUIRE(child.finish());
+            } else {
+                child.run_to(the_end);
+                CHECK(happened);
+            }
+        });
+    }
 }
 
 int kill_everywhere(long points, const deaths& around) {

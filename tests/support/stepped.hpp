@@ -36,7 +36,7 @@ class stepped {
     /// Lets it run up to there; false if it has ended before.
     bool run_to(const moment& there);
     void kill();
-    /// Lets it run to its end; true if it left with 0.
+    /// Lets it run to its end; true if it left with 0, within ten seconds.
     bool finish();
 
  private:
@@ -73,6 +73,11 @@ struct deaths {
 };
 /// At so many instructions, evenly; at every one in the long tests.
 int kill_everywhere(long points, const deaths& around);
+
+/// Nobody dies; but what the child may sleep for happens just then, or later if `happen()` says
+/// that it cannot: the child has to end.
+void surprise_everywhere(long points, const std::function<void()>& before,
+                         const std::function<void()>& work, const std::function<bool()>& happen);
 
 /// Every instruction in the long tests, a coarser grid otherwise.
 long kill_grid(long coarse);
