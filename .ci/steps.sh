@@ -21,6 +21,13 @@ thread_sanitizer() {
         TSAN_OPTIONS=halt_on_error=1 timeout 600 build/tsan/tests/coproc_tests '~[process]'
 }
 
+# fuzz SECONDS: from no input at all; what has broken it is written to build/fuzz/crash-….
+fuzz() {
+    configure fuzz && build fuzz decode_fuzz &&
+        build/fuzz/tests/fuzz/decode_fuzz -max_total_time="$1" -max_len=4096 -print_final_stats=1 \
+            -verbosity=0 -artifact_prefix=build/fuzz/
+}
+
 check_format() {
     find include runtime tests benchmarks -name '*.[ch]pp' -print0 |
         xargs -0 clang-format-19 --dry-run -Werror

@@ -31,9 +31,9 @@ class watched_condition {
  public:
     watched_condition()
         : object(condition_object::create().value()),
-          memory_(
-              region::open(coproc::system::duplicate(object->fd()).value(), region_kind::condition)
-                  .value()) {}
+          memory_(region::open<coproc::detail::condition_layout>(
+                      coproc::system::duplicate(object->fd()).value(), region_kind::condition)
+                      .value()) {}
 
     condition_ref object;
 

@@ -107,7 +107,9 @@ coproc::detail::region memory_of(const condition& c) {
     handles.put(c);
     auto file = coproc::system::duplicate(handles.fds().back()).value();
     using coproc::detail::region;
-    return region::open(std::move(file), coproc::detail::region_kind::condition).value();
+    return region::open<coproc::detail::condition_layout>(std::move(file),
+                                                          coproc::detail::region_kind::condition)
+        .value();
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ class getting : public scene {
     getting(runtime& home, std::string message)
         : scene(home), others_(opened_again(queue_)), message_(std::move(message)) {}
     task<void> work() override { (co_await queue_.get()).value(); }
-    void happen() override { others_.try_put(message_).value(); }
+    bool happen() override { return others_.try_put(message_).has_value(); }
     task<void> check(bool killed) override {
         const bool arrived = co_await eventually([this] { return queue_.empty(); });
         CHECK(arrived);
@@ -63,7 +63,7 @@ class leasing : public scene {
         auto taken = (co_await queue_.lease()).value();
         taken.done().value();
     }
-    void happen() override { others_.try_put(message_).value(); }
+    bool happen() override { return others_.try_put(message_).has_value(); }
     void look() override {
         coproc::detail::repair_for(victim, coproc::detail::ending::failed, nullptr);
     }
@@ -100,9 +100,9 @@ class putting : public scene {
         others_.try_put("in the way").value();
     }
     task<void> work() override { (co_await queue_.put(message_)).value(); }
-    void happen() override {
-        others_.try_get().value();
-        happened_ = true;
+    bool happen() override {
+        happened_ = others_.try_get().has_value();
+        return happened_;
     }
     task<void> check(bool killed) override {
         if (!happened_) happen();
@@ -224,4 +224,12 @@ TEST_CASE("queue: a sleeping producer is killed at any instruction", "[queue][pr
 
 TEST_CASE("queue: one who is to ring is killed at any instruction", "[queue][process][long]") {
     for (const ring& one : rings) kill_in<ringing>(one.name, std::cref(one));
+}
+
+TEST_CASE("queue: what happens while one is about to sleep is not slept through",
+          "[queue][process][long]") {
+    coproc::testing::surprise_in(
+        [](runtime& home) { return std::make_unique<getting>(home, first); });
+    coproc::testing::surprise_in(
+        [](runtime& home) { return std::make_unique<putting>(home, first); });
 }

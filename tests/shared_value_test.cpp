@@ -42,7 +42,8 @@ coproc::detail::unique_fd file_of(const shared_value<T>& value) {
 class stopped_writer {
  public:
     explicit stopped_writer(const shared_value<int>& of)
-        : memory_(coproc::detail::region::open(file_of(of), coproc::detail::region_kind::value)
+        : memory_(coproc::detail::region::open<coproc::detail::object_head>(
+                      file_of(of), coproc::detail::region_kind::value)
                       .value()),
           writing_(memory_.as<coproc::detail::object_head>(), experience_) {
         REQUIRE(writing_);

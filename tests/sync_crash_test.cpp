@@ -30,7 +30,11 @@ class locking : public scene {
         auto held = (co_await lock_.acquire()).value();
         held.release().value();
     }
-    void happen() override { mine_.reset(); }
+    bool happen() override {
+        if (mine_ && !mine_->release()) return false;
+        mine_.reset();
+        return true;
+    }
     void look() override { victim_had_it_ = !mine_ && lock_.is_locked(); }
     task<void> check(bool killed) override {
         CHECK((killed || !victim_had_it_));
@@ -61,7 +65,11 @@ class counting : public scene {
         auto held = (co_await semaphore_.acquire()).value();
         held.release().value();
     }
-    void happen() override { mine_.reset(); }
+    bool happen() override {
+        if (mine_ && !mine_->release()) return false;
+        mine_.reset();
+        return true;
+    }
     task<void> check(bool) override {
         mine_.reset();
         co_await outcome_of_other();
@@ -97,4 +105,12 @@ TEST_CASE("semaphore: one who has a permit, or waits for it, is killed at any in
           "[semaphore][process][long]") {
     kill_in<counting>("free", at_first::free);
     kill_in<counting>("waited for", at_first::taken);
+}
+
+TEST_CASE("lock: what is released while one is about to sleep is not slept through",
+          "[lock][semaphore][process][long]") {
+    coproc::testing::surprise_in(
+        [](runtime& home) { return std::make_unique<locking>(home, at_first::taken); });
+    coproc::testing::surprise_in(
+        [](runtime& home) { return std::make_unique<counting>(home, at_first::taken); });
 }

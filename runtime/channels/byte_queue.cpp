@@ -11,7 +11,7 @@ result<byte_queue::ref> byte_queue::create(const queue_settings& settings) {
 }
 
 result<byte_queue::ref> byte_queue::open(unique_fd file, std::uint64_t fingerprint, bool joinable) {
-    COPROC_TRY(auto memory, region::open(std::move(file), region_kind::queue));
+    COPROC_TRY(auto memory, region::open<queue_layout>(std::move(file), region_kind::queue));
     COPROC_TRY(auto ringer, shared_ringer());
     ref made(new byte_queue(std::move(memory), std::move(ringer)));
     const queue_layout& layout = made->content_.layout();

@@ -48,9 +48,9 @@ struct queue_cell {
     std::uint64_t last;    ///< of the chain
     std::uint64_t offset;  ///< of the leased bytes in their block
     std::uint64_t size;
-    std::uint64_t number;  ///< of the message, for redelivery in order
+    std::uint64_t number;   ///< of the message, for redelivery in order
     std::uint64_t returns;  ///< how often it has been given back
-    std::uint64_t next;    ///< unused ones
+    std::uint64_t next;     ///< unused ones
 };
 
 /// Before each message in a block. Numbers of blocks and cells begin with 1; 0 is none.

@@ -25,9 +25,9 @@ result<region> region::create(region_kind kind, std::size_t size) {
 
 void region::finish() noexcept { as<region_head>().magic = finished; }
 
-result<region> region::open(unique_fd file, region_kind kind) {
+result<region> region::open(unique_fd file, region_kind kind, std::size_t at_least) {
     COPROC_TRY(const std::size_t size, system::memory_file_size(file.get()));
-    if (size < sizeof(region_head)) return error(errc::bad_message, "not a coproc object");
+    if (size < at_least) return error(errc::bad_message, "not a coproc object");
     COPROC_TRY(std::byte * data, system::map_shared(file.get(), size));
     region opened(std::move(file), data, size);
     const region_head& head = opened.as<region_head>();

@@ -34,9 +34,12 @@ class region {
     static result<region> create(region_kind kind, std::size_t size);
     /// The maker has filled it in: others may open it.
     void finish() noexcept;
-    /// Errors: errc::bad_message for what is no such region; errc::version_mismatch for one of
-    /// another build of coproc.
-    static result<region> open(unique_fd file, region_kind kind);
+    /// Errors: errc::bad_message for what is no such region, or has no room for a Layout;
+    /// errc::version_mismatch for one of another build of coproc.
+    template <class Layout>
+    static result<region> open(unique_fd file, region_kind kind) {
+        return open(std::move(file), kind, sizeof(Layout));
+    }
 
     region(region&& other) noexcept;
     region& operator=(region&& other) = delete;
@@ -52,6 +55,7 @@ class region {
     int fd() const noexcept { return file_.get(); }
 
  private:
+    static result<region> open(unique_fd file, region_kind kind, std::size_t at_least);
     region(unique_fd file, std::byte* data, std::size_t size) noexcept
         : file_(std::move(file)), data_(data), size_(size) {}
 

@@ -24,7 +24,7 @@ result<barrier_ref> barrier_object::create(std::size_t parties) {
 }
 
 result<barrier_ref> barrier_object::open(unique_fd file) {
-    COPROC_TRY(auto memory, region::open(std::move(file), region_kind::barrier));
+    COPROC_TRY(auto memory, region::open<barrier_layout>(std::move(file), region_kind::barrier));
     COPROC_TRY(auto opened, attach(std::move(memory)));
     // If it is locked by somebody who does not go on: when we first wait.
     const auto entered = opened->enter();

@@ -15,7 +15,8 @@ result<condition_ref> condition_object::create() {
 }
 
 result<condition_ref> condition_object::open(unique_fd file) {
-    COPROC_TRY(auto memory, region::open(std::move(file), region_kind::condition));
+    COPROC_TRY(auto memory,
+               region::open<condition_layout>(std::move(file), region_kind::condition));
     return attach(std::move(memory));
 }
 

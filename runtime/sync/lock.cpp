@@ -27,7 +27,7 @@ class lock_object final : public shared_object {
         return attach(std::move(memory));
     }
     static result<lock_ref> open(unique_fd file) {
-        COPROC_TRY(auto memory, region::open(std::move(file), region_kind::lock));
+        COPROC_TRY(auto memory, region::open<lock_layout>(std::move(file), region_kind::lock));
         return attach(std::move(memory));
     }
 

@@ -41,7 +41,8 @@ class semaphore_object final : public shared_object {
         return attach(std::move(memory));
     }
     static result<semaphore_ref> open(unique_fd file) {
-        COPROC_TRY(auto memory, region::open(std::move(file), region_kind::semaphore));
+        COPROC_TRY(auto memory,
+                   region::open<semaphore_layout>(std::move(file), region_kind::semaphore));
         return attach(std::move(memory));
     }
 

@@ -51,7 +51,7 @@ void encode_memory(encoder& into, const memory_block& from) {
 
 result<memory_block> decode_memory(decoder& from, std::uint64_t type) {
     COPROC_TRY(auto file, from.take_fd());
-    COPROC_TRY(auto memory, region::open(std::move(file), region_kind::memory));
+    COPROC_TRY(auto memory, region::open<memory_layout>(std::move(file), region_kind::memory));
     if (memory.size() <= page) return error(errc::bad_message, "shared memory without a byte");
     if (memory.as<memory_layout>().type != type) return errc::type_mismatch;
     return block_in(std::move(memory));

@@ -86,7 +86,7 @@ class value_object final : public shared_object {
         return attach(std::move(memory));
     }
     static result<value_ref> open(unique_fd file, std::uint64_t type, std::size_t size) {
-        COPROC_TRY(auto memory, region::open(std::move(file), region_kind::value));
+        COPROC_TRY(auto memory, region::open<value_layout>(std::move(file), region_kind::value));
         if (memory.size() < sizeof(value_layout)) {
             return error(errc::bad_message, "a shared value without a value");
         }

@@ -34,11 +34,7 @@ namespace {
 
 constexpr detail::participant nobody = 4712;
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr long points = 12;
-#else
 constexpr long points = 250;
-#endif
 
 /// The loop's bell is hung up before the stepping begins: it is the same for everything.
 task<void> live(scene& one) {
@@ -47,6 +43,12 @@ task<void> live(scene& one) {
     mark();
     co_await one.work();
     ::_exit(0);
+}
+
+void become_victim(scene& one) {
+    detail::become(victim);
+    auto own = runtime::create().value();
+    own.run(live(one));
 }
 
 }  // namespace
@@ -60,12 +62,7 @@ void kill_in(const std::string& name,
         const int kills = kill_everywhere(
             points, {
                         .before = [&] { one = make(home); },
-                        .work =
-                            [&] {
-                                detail::become(victim);
-                                auto own = runtime::create().value();
-                                own.run(live(*one));
-                            },
+                        .work = [&] { become_victim(*one); },
                         .asleep =
                             [&] {
                                 one->enter_other();
@@ -83,6 +80,19 @@ void kill_in(const std::string& name,
                     });
         CHECK(kills > 0);
         WARN(name << ": " << kills << " kills survived");
+        one.reset();
+        home.run(home.shutdown()).value();
+    }
+    leaks.done();
+}
+
+void surprise_in(const std::function<std::unique_ptr<scene>(runtime& home)>& make) {
+    const leak_check leaks;
+    {
+        auto home = runtime::create().value();
+        std::unique_ptr<scene> one;
+        const auto work = [&] { become_victim(*one); };
+        surprise_everywhere(points, [&] { one = make(home); }, work, [&] { return one->happen(); });
         one.reset();
         home.run(home.shutdown()).value();
     }

@@ -36,8 +36,8 @@ class scene {
 
     /// In the victim.
     virtual task<void> work() = 0;
-    /// Makes what the victim sleeps for happen.
-    virtual void happen() {}
+    /// Makes what the victim sleeps for happen; false if that is not possible now.
+    virtual bool happen() { return true; }
     /// The victim has died, or done its work: nobody has repaired yet.
     virtual void look() {}
     /// Everything goes on, with no help but the repair.
@@ -66,5 +66,8 @@ class scene {
 /// one.
 void kill_in(const std::string& name,
              const std::function<std::unique_ptr<scene>(runtime& home)>& make);
+
+/// Makes what the victim waits for happen at these instructions instead: it has to see it.
+void surprise_in(const std::function<std::unique_ptr<scene>(runtime& home)>& make);
 
 }  // namespace coproc::testing

@@ -1,5 +1,7 @@
 #include "support/stepped.hpp"
 
+#include "shared/sleepers.hpp"
+#include "shared/transaction.hpp"
 #include "support/catch.hpp"
 
 #include <sys/epoll.h>
@@ -10,9 +12,11 @@
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <unordered_map>
 #include <utility>
 
@@ -144,7 +148,11 @@ void stepped::kill() {
 bool stepped::finish() {
     int status = 0;
     ::ptrace(PTRACE_CONT, pid_, nullptr, nullptr);
-    ::waitpid(std::exchange(pid_, 0), &status, 0);
+    for (int left = 10'000; ::waitpid(pid_, &status, WNOHANG) == 0; --left) {
+        if (left == 0) return false;
+        ::usleep(1000);
+    }
+    pid_ = 0;
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
@@ -156,6 +164,8 @@ constexpr long finest = 10007;
 #else
 constexpr long finest = 1;
 #endif
+
+bool is_long() { return std::getenv("COPROC_TEST_LONG") != nullptr; }
 
 /// Number 0, grid + 1, … of what a child has done. A late round of a loop would cost as many stops
 /// as there were rounds, so that few of these are taken.
@@ -175,11 +185,48 @@ std::vector<moment> moments_of(const std::vector<std::uint64_t>& path, long grid
     return chosen;
 }
 
+template <class Member>
+std::uint64_t address_of(Member function) {
+    std::uint64_t address = 0;
+    static_assert(sizeof function >= sizeof address);  // of one that is not virtual it comes first
+    std::memcpy(&address, &function, sizeof address);
+    return address;
+}
+
+const moment the_end{address_of(&detail::transaction::commit), LONG_MAX};
+
+/// Before some of the changes to shared words, and before ringing.
+std::vector<moment> landmarks() {
+    using detail::sleepers;
+    using detail::transaction;
+    std::vector<moment> all;
+    for (const long time : {1, 2, 3, 5, 8, 12}) {
+        all.push_back({address_of(&transaction::set), time});
+    }
+    for (const long time : {1, 2}) {
+        all.push_back({address_of(&transaction::commit), time});
+        all.push_back({address_of(&sleepers::wake_one), time});
+        all.push_back({address_of(&sleepers::wake_all), time});
+    }
+    all.push_back({address_of(&sleepers::announce), 1});
+    all.push_back({address_of(&sleepers::withdraw), 1});
+    return all;
+}
+
+/// Of the whole life of a child: about every `grid(number of its instructions)`th one.
+std::vector<moment> moments_in(stepped& child, const std::function<long(long)>& grid) {
+    if (finest > 1 && !is_long()) {
+        child.run_to(the_end);
+        return landmarks();
+    }
+    const auto path = child.trace();
+    return moments_of(path, grid(std::ssize(path)));
+}
+
 enum class beginning { at_once, at_mark };
 
-/// One life, then a death at each of the moments that `choose(path)` takes from it.
-template <class Choose>
-int live_and_die(beginning from, const deaths& around, Choose choose) {
+/// One life, then a death at each of its moments.
+int live_and_die(beginning from, const deaths& around, const std::function<long(long)>& grid) {
     const auto live = [&](auto use) {
         around.before();
         bool alive = false;
@@ -192,13 +239,13 @@ int live_and_die(beginning from, const deaths& around, Choose choose) {
         around.after(alive);
         return alive;
     };
-    std::vector<std::uint64_t> path;
+    std::vector<moment> all;
     live([&](stepped& child) {
-        path = child.trace();
+        all = moments_in(child, grid);
         return false;
     });
     int kills = 0;
-    for (const moment& one : choose(path)) {
+    for (const moment& one : all) {
         kills += live([&](stepped& child) { return child.run_to(one); });
     }
     return kills;
@@ -207,26 +254,49 @@ int live_and_die(beginning from, const deaths& around, Choose choose) {
 }  // namespace
 
 std::vector<moment> moments(long grid, const std::function<void()>& work) {
-    return moments_of(stepped(work).trace(), grid);
+    stepped child(work);
+    return moments_in(child, [grid](long) { return grid; });
 }
 
 int kill_everywhere(long grid, const std::function<void()>& before,
                     const std::function<void()>& work,
                     const std::function<void(bool killed)>& after) {
     return live_and_die(beginning::at_once, {before, work, nullptr, after},
-                        [&](const auto& path) { return moments_of(path, grid); });
+                        [grid](long) { return grid; });
+}
+
+void surprise_everywhere(long points, const std::function<void()>& before,
+                         const std::function<void()>& work, const std::function<bool()>& happen) {
+    const auto grid = [points](long count) { return is_long() ? finest : count / points + 1; };
+    const auto live = [&](auto use) {
+        before();
+        bool happened = false;
+        stepped child(work);
+        child.run_to_mark();
+        child.before_sleep([&] { happened = happened || happen(); });
+        return use(child, happened);
+    };
+    const auto all = live([&](stepped& child, bool&) { return moments_in(child, grid); });
+    for (const moment& one : all) {
+        live([&](stepped& child, bool& happened) {
+            if (!child.run_to(one)) return;
+            happened = happened || happen();
+            // With the lock in its hands nothing could: then when it is about to sleep.
+            if (happened) {
+                REQUIRE(child.finish());
+            } else {
+                child.run_to(the_end);
+                CHECK(happened);
+            }
+        });
+    }
 }
 
 int kill_everywhere(long points, const deaths& around) {
-    return live_and_die(beginning::at_mark, around, [&](const auto& path) {
-        const bool is_long = std::getenv("COPROC_TEST_LONG") != nullptr;
-        return moments_of(path, is_long ? finest : std::ssize(path) / points + 1);
-    });
+    const auto grid = [points](long count) { return is_long() ? finest : count / points + 1; };
+    return live_and_die(beginning::at_mark, around, grid);
 }
 
-long kill_grid(long coarse) {
-    if (std::getenv("COPROC_TEST_LONG") != nullptr) return finest;
-    return coarse * (finest > 1 ? 5000 : 1);
-}
+long kill_grid(long coarse) { return is_long() ? finest : coarse; }
 
 }  // namespace coproc::testing

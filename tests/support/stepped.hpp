@@ -38,7 +38,7 @@ class stepped {
     /// Lets it make one step; false if it has ended.
     bool step();
     void kill();
-    /// Lets it run to its end; true if it left with 0.
+    /// Lets it run to its end; true if it left with 0, within ten seconds.
     bool finish();
 
  private:
@@ -56,7 +56,8 @@ class stepped {
 void mark();
 
 /// About every `grid`th instruction of what a child does, in a life that it lives to the end; of a
-/// loop's many rounds some.
+/// loop's many rounds some. With sanitizers, where single steps take too long, some before changes
+/// of shared words instead, unless the test is a long one.
 std::vector<moment> moments(long grid, const std::function<void()>& work);
 
 /// Kills a child at these moments. Calls before(), which sets the scene, and after(whether it was
@@ -75,7 +76,12 @@ struct deaths {
 /// At so many instructions, evenly; at every one in the long tests.
 int kill_everywhere(long points, const deaths& around);
 
-/// Every instruction in the long tests, a coarser grid otherwise and with sanitizers.
+/// Nobody dies; but what the child may sleep for happens just then, or later if `happen()` says
+/// that it cannot: the child has to end.
+void surprise_everywhere(long points, const std::function<void()>& before,
+                         const std::function<void()>& work, const std::function<bool()>& happen);
+
+/// Every instruction in the long tests, a coarser grid otherwise.
 long kill_grid(long coarse);
 
 }  // namespace coproc::testing
