@@ -37,7 +37,8 @@ class lease {
     /// giving up a message that kills.
     std::size_t returns() const noexcept { return message_.returns; }
 
-    /// The work is done, for good. Errors: errc::too_many_releases if it was already.
+    /// The work is done, for good; if a process that has been stopped has the queue locked, as soon
+    /// as it goes on. Errors: errc::too_many_releases if it was already.
     result<void> done() {
         if (!queue_) return errc::too_many_releases;
         COPROC_TRY(detail::end_lease(queue_, message_));
