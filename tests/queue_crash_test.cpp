@@ -116,6 +116,9 @@ class watched_queue {
         CHECK(now.blocks_used == blocks_used);
         CHECK(put.put_count - got.got_count == messages);
         CHECK(now.filling_count == 0);
+        std::uint64_t returned = 0;
+        for (auto next = now.returned_first; next != 0; next = content_.cell(next).next) ++returned;
+        CHECK(now.returned_count == returned);
     }
 
  private:

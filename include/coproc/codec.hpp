@@ -122,37 +122,52 @@ class encoder {
 /// Reads a message. After a failure its position is unspecified.
 class decoder {
  public:
+    /// The piece that comes next, which is not empty.
+    using next_piece = std::span<const std::byte> (*)(void* source);
+
     /// Lifetime: the bytes outlive the decoder. It owns the fds, and closes those not taken.
     explicit decoder(std::span<const std::byte> data, std::vector<detail::unique_fd> fds = {})
         : rest_(data), fds_(std::move(fds)) {}
+    /// Of `size` bytes that lie in pieces.
+    /// Lifetime: the pieces and the source outlive the decoder.
+    decoder(std::size_t size, next_piece next, void* source) noexcept
+        : next_(next), source_(source), later_(size) {}
     decoder(const decoder&) = delete;
     decoder& operator=(const decoder&) = delete;
 
     /// One value, by its codec.
     template <class T>
     detail::received<T> get();
-    /// The next n bytes, in place.
+    /// The next n bytes, in place; they stay as long as the decoder.
     /// Errors: errc::bad_message if there are fewer.
     result<std::span<const std::byte>> read(std::size_t n) {
-        if (n > rest_.size()) return errc::bad_message;
+        if (n > rest_.size()) return read_across(n);
         const auto front = rest_.first(n);
         rest_ = rest_.subspan(n);
         return front;
     }
+    /// The next bytes, as many as lie together, and at most n; none only at the end. For those
+    /// who copy them: bytes that lie in pieces are not joined.
+    std::span<const std::byte> read_some(std::size_t n);
     /// What write_count wrote, if there are at least that many bytes left.
     result<std::size_t> read_count();
     /// The next attached fd.
     /// Errors: errc::bad_message if none is left.
     result<detail::unique_fd> take_fd();
 
-    std::size_t remaining() const noexcept { return rest_.size(); }
+    std::size_t remaining() const noexcept { return rest_.size() + later_; }
     /// Errors: errc::bad_message if bytes are left over.
     result<void> finish() const;
 
  private:
     friend class detail::nesting<decoder>;
+    result<std::span<const std::byte>> read_across(std::size_t n);
 
     std::span<const std::byte> rest_;
+    next_piece next_ = nullptr;
+    void* source_ = nullptr;
+    std::size_t later_ = 0;  ///< bytes in later pieces
+    std::vector<coproc::bytes> joined_;
     std::vector<detail::unique_fd> fds_;
     std::size_t fds_taken_ = 0;
     std::size_t depth_ = 0;

@@ -35,6 +35,7 @@ class alarm {
 
     void start(loop& home, clock::time_point when);
     void stop() noexcept;
+    bool is_armed() const noexcept { return timer_ != nullptr; }
 
  private:
     callback on_time_;

@@ -1,6 +1,7 @@
 #include "channels/byte_queue.hpp"
 
 #include <atomic>
+#include <utility>
 
 namespace coproc::detail {
 
@@ -29,8 +30,7 @@ result<progress> byte_queue::end_now(std::uint64_t cell, std::uint64_t number) {
         return progress::done;
     });
     if (made && made.value() == progress::done) {
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-        wake_producer();
+        wake_both();
         wake_joiners();
     }
     return made;
@@ -84,31 +84,27 @@ void byte_queue::close() noexcept {
 
 /// One consumer for what has come; another producer for the room that may be left.
 result<progress> byte_queue::after_put(result<progress> made) noexcept {
-    if (made && made.value() == progress::done) {
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-        wake_consumer();
-        wake_producer();
-    }
+    if (made && made.value() == progress::done) wake_both();
     note_healing();
     return made;
 }
 
-void byte_queue::wake_consumer() noexcept {
-    if (!sleeping_on(queue_layout::consumers).announced()) return;
+bool byte_queue::wake_consumer() noexcept {
+    if (!sleeping_on(queue_layout::consumers).announced()) return false;
     const auto reason = [](const void* self) {
         return static_cast<const byte_queue*>(self)->content_.has_messages();
     };
-    if (!reason(this)) return;
-    sleeping_on(queue_layout::consumers).wake_one(ringer(), UINT64_MAX, reason, this);
+    if (!reason(this)) return false;
+    return sleeping_on(queue_layout::consumers).wake_one(ringer(), UINT64_MAX, reason, this);
 }
 
-void byte_queue::wake_producer() noexcept {
-    if (!sleeping_on(queue_layout::producers).announced()) return;
+bool byte_queue::wake_producer() noexcept {
+    if (!sleeping_on(queue_layout::producers).announced()) return false;
     const auto reason = [](const void* self) {
         return static_cast<const byte_queue*>(self)->content_.has_room(0);
     };
-    if (!reason(this)) return;
-    sleeping_on(queue_layout::producers).wake_one(ringer(), content_.room(), reason, this);
+    if (!reason(this)) return false;
+    return sleeping_on(queue_layout::producers).wake_one(ringer(), content_.room(), reason, this);
 }
 
 void byte_queue::wake_joiners() noexcept {
@@ -116,16 +112,24 @@ void byte_queue::wake_joiners() noexcept {
     sleeping_on(queue_layout::joiners).wake_all(ringer());
 }
 
-void byte_queue::kick() noexcept {
+/// What was published before is seen by those who announce themselves after this.
+void byte_queue::wake_both() noexcept {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    const bool rang_consumer = wake_consumer();
+    const bool rang_producer = wake_producer();
+    if (rang_consumer || rang_producer) look_again();
+}
+
+bool byte_queue::kick() noexcept {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     wake_joiners();
     if (content_.is_closed()) {
         sleeping_on(queue_layout::consumers).wake_all(ringer());
         sleeping_on(queue_layout::producers).wake_all(ringer());
-        return;
+        return false;
     }
-    wake_consumer();
-    wake_producer();
+    const bool rang_consumer = wake_consumer();
+    return wake_producer() || rang_consumer;
 }
 
 /// Of its three locks.
@@ -137,7 +141,10 @@ void byte_queue::note_healing() noexcept {
 }
 
 bool byte_queue::forget(transaction& changing, participant dead, ending) noexcept {
-    return content_.forget(changing, dead);
+    if (std::exchange(forgetting_, dead) != dead) forget_from_ = 1;
+    const bool all = content_.forget(changing, dead, forget_from_);
+    if (all) forgetting_ = 0;
+    return all;
 }
 
 }  // namespace coproc::detail

@@ -19,13 +19,13 @@
 
 namespace coproc::detail {
 
-/// Taken, and copied out. In a joinable queue its cell is leased.
-struct whole_message : taken_message {
+/// In a joinable queue it is leased.
+struct whole_message : leased_message {
     coproc::bytes content;
 };
 
 /// Several that were taken under one lock. Those without a cell lie one behind the other in
-/// `content`, the others still in their cells; only the last one may be larger than 64 KiB.
+/// `content`, the others still in their cells.
 struct taken_messages {
     std::vector<taken_message> all;
     coproc::bytes content;
@@ -44,16 +44,12 @@ class byte_queue final : public shared_object {
     static task<result<void>> put(ref self, std::span<const std::byte> message);
     /// The same for many, as many as possible under one lock and with one ring.
     static task<result<void>> put_all(ref self, message_batch messages);
-    static task<result<whole_message>> get(ref self);
-    /// One that is in a cell of ours.
-    static task<result<whole_message>> finish(ref self, leased_message in_hand);
+    /// Decodes it, out of shared memory if it is large.
+    static task<result<leased_message>> get(ref self, use_message decode, void* argument);
     /// At least one, and at most `most`, as many as there are under one lock.
     static task<result<taken_messages>> get_some(ref self, std::size_t most);
     /// None if there is none without waiting.
     taken_messages get_some_now(std::size_t most);
-    /// Copies one of those that were got out of its cell.
-    /// Cancellation: it has been given back.
-    static task<result<void>> copy_out(ref self, const taken_message& from, coproc::bytes& into);
     /// An error that somebody is to be told with the next batch.
     std::optional<error>& owed() noexcept { return owed_; }
     /// Suspends until every message that was put is done.
@@ -62,6 +58,7 @@ class byte_queue final : public shared_object {
 
     /// errc::would_block: no room, no message, or locked by a process that does not go on.
     result<void> try_put(std::span<const std::byte> message);
+    result<leased_message> try_get(use_message decode, void* argument);
     result<whole_message> try_get();
 
     // The short way, if nothing is in it: nobody of this process waits, and there is room for a
@@ -69,15 +66,14 @@ class byte_queue final : public shared_object {
 
     /// False: put() is to be tried instead.
     result<bool> put_now(std::span<const std::byte> message);
-    /// False: finish() it, if `message` is one, or get() is to be tried instead.
+    /// False: get() is to be tried instead.
     result<bool> get_now(use_message decode, void* argument, leased_message& message);
 
-    // What the messages of this process are encoded into, and copied to, again and again: large
-    // memory that is new each time costs more than what is done with it.
+    // What the messages of this process are encoded into, again and again: large memory that is
+    // new each time costs more than what is done with it.
 
     std::unique_ptr<encoder> take_encoder();
     void keep_encoder(std::unique_ptr<encoder> used) noexcept;
-    void keep_content(coproc::bytes used) noexcept;
 
     // These happen now, or as soon as the queue is not locked by somebody who does not go on.
 
@@ -143,15 +139,18 @@ class byte_queue final : public shared_object {
     result<progress> give_back_now(std::uint64_t cell, std::uint64_t number);
 
     bool forget(transaction& changing, participant dead, ending how) noexcept override;
-    void kick() noexcept override;
+    bool kick() noexcept override;
     void note_healing() noexcept;
-    void wake_consumer() noexcept;
-    void wake_producer() noexcept;
+    bool wake_consumer() noexcept;
+    bool wake_producer() noexcept;
+    void wake_both() noexcept;
     void wake_joiners() noexcept;
 
     queue_content content_;
     lock_experience put_end_;
     lock_experience get_end_;
+    participant forgetting_ = 0;  // as far as:
+    std::uint64_t forget_from_ = 1;
     std::optional<error> owed_;
     std::unique_ptr<encoder> spare_encoder_;
     coproc::bytes spare_content_;

@@ -2,14 +2,15 @@
 
 #include "channels/byte_queue.hpp"
 
-#include <coproc/sleep.hpp>
-
-#include <atomic>
+#include <algorithm>
+#include <utility>
 
 namespace coproc::detail {
 
 namespace {
 
+/// So many are taken under one lock.
+constexpr std::size_t most_of_a_batch = 1024;
 /// Memory for messages is kept for the next one up to here.
 constexpr std::size_t most_kept = std::size_t{4} * 1024 * 1024;
 
@@ -25,6 +26,10 @@ result<progress> byte_queue::take(taken_message& into, coproc::bytes& content) {
 }
 
 result<progress> byte_queue::take_some(taken_messages& into, std::size_t most) {
+    // What there is no memory for is not taken.
+    most = std::min(most, most_of_a_batch);
+    into.all.reserve(most);
+    into.content.reserve(most_at_once + longest_inline);
     result<progress> made = progress::busy;
     if (edit<get_state> end(content_.layout().getting, get_end_); end) {
         bool goes_on = true;
@@ -56,11 +61,7 @@ result<progress> byte_queue::look_when_empty() {
 
 result<progress> byte_queue::after_take(result<progress> made) noexcept {
     if (made && made.value() == progress::not_yet) made = look_when_empty();
-    if (made && made.value() == progress::done) {
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-        wake_consumer();
-        wake_producer();
-    }
+    if (made && made.value() == progress::done) wake_both();
     note_healing();
     return made;
 }
@@ -70,41 +71,20 @@ result<bool> byte_queue::get_now(use_message decode, void* argument, leased_mess
     coproc::bytes content = std::move(spare_content_);
     content.clear();
     taken_message taken;
-    auto made = take(taken, content);
-    const bool is_done = made && made.value() == progress::done;
-    const bool is_small = taken.size <= longest_inline;
-    result<leased_message> used = leased_message{taken.cell, taken.number, 0};
-    if (is_done && is_small) {
-        std::uint64_t block = 0;
-        if (taken.cell != 0) content_.copy(taken, block, content);
-        used = use(taken, content, decode, argument);
-    }
-    keep_content(std::move(content));
-    COPROC_TRY(made);
-    COPROC_TRY(message, std::move(used));
-    return is_done && is_small;
+    COPROC_TRY(const progress made, take(taken, content));
+    if (made != progress::done) return false;
+    COPROC_TRY(message, use(taken, content, decode, argument));
+    spare_content_ = std::move(content);
+    return true;
 }
 
-task<result<whole_message>> byte_queue::get(ref self) {
-    whole_message taken;
-    taken.content = std::move(self->spare_content_);
-    taken.content.clear();
-    attempt_with taking([&] { return self->take(taken, taken.content); },
+task<result<leased_message>> byte_queue::get(ref self, use_message decode, void* argument) {
+    taken_message taken;
+    coproc::bytes content;
+    attempt_with taking([&] { return self->take(taken, content); },
                         [&] { return self->may_get(); });
     COPROC_CO_TRY(co_await until_done(self, queue_layout::consumers, taking));
-    if (taken.cell != 0) {
-        COPROC_CO_TRY(co_await copy_out(self, taken, taken.content));
-    }
-    co_return std::move(taken);
-}
-
-task<result<whole_message>> byte_queue::finish(ref self, leased_message in_hand) {
-    whole_message taken;
-    taken.content = std::move(self->spare_content_);
-    static_cast<taken_message&>(taken) = {in_hand.cell, in_hand.number,
-                                          self->content_.cell(in_hand.cell).size};
-    COPROC_CO_TRY(co_await copy_out(self, taken, taken.content));
-    co_return std::move(taken);
+    co_return self->use(taken, content, decode, argument);
 }
 
 task<result<taken_messages>> byte_queue::get_some(ref self, std::size_t most) {
@@ -121,44 +101,86 @@ taken_messages byte_queue::get_some_now(std::size_t most) {
     return taken;
 }
 
-task<result<void>> byte_queue::copy_out(ref self, const taken_message& from, coproc::bytes& into) {
-    into.clear();
-    into.reserve(from.size);
-    for (std::uint64_t block = 0; !self->content_.copy(from, block, into);) {
-        if (const auto turned = co_await loop_turn(); !turned) {
-            self->give_back(from.cell, from.number);
-            co_return turned.error();
+result<whole_message> byte_queue::try_get() {
+    const auto copy_all = [](void* into, decoder& message) -> result<void> {
+        auto& content = *static_cast<coproc::bytes*>(into);
+        content.reserve(message.remaining());
+        while (message.remaining() > 0) {
+            const auto piece = message.read_some(message.remaining());
+            content.insert(content.end(), piece.begin(), piece.end());
         }
-    }
-    if (!self->content_.is_joinable()) (void)self->end(from.cell, from.number);
-    co_return success();
+        return success();
+    };
+    whole_message whole;
+    COPROC_TRY(static_cast<leased_message&>(whole), try_get(copy_all, &whole.content));
+    return whole;
 }
 
-result<whole_message> byte_queue::try_get() {
-    whole_message taken;
-    COPROC_TRY(const progress made, take(taken, taken.content));
+result<leased_message> byte_queue::try_get(use_message decode, void* argument) {
+    taken_message taken;
+    coproc::bytes content;
+    COPROC_TRY(const progress made, take(taken, content));
     COPROC_TRY(to_result(made));
-    if (taken.cell == 0) return taken;
-    taken.content.reserve(taken.size);
-    for (std::uint64_t block = 0; !content_.copy(taken, block, taken.content);) continue;
-    if (!content_.is_joinable()) {
-        (void)end(taken.cell, taken.number);
-        taken.cell = 0;
-    }
-    return taken;
+    return use(taken, content, decode, argument);
 }
+
+namespace {
+
+/// What lies in a cell, piece by piece.
+struct cell_pieces {
+    const queue_content* content;
+    const taken_message* message;
+    std::uint64_t block = 0;
+
+    static std::span<const std::byte> next(void* self) {
+        auto& [content, message, block] = *static_cast<cell_pieces*>(self);
+        return content->next_piece(*message, block);
+    }
+};
+
+/// A cell in our hands: if it is not dealt with, because decoding has thrown, it goes back.
+class held_cell {
+ public:
+    held_cell(byte_queue& queue, const taken_message& taken) noexcept
+        : queue_(&queue), cell_(taken.cell), number_(taken.number) {}
+    held_cell(const held_cell&) = delete;
+    held_cell& operator=(const held_cell&) = delete;
+    ~held_cell() {
+        if (cell_ != 0) queue_->give_back(cell_, number_);
+    }
+    void end() noexcept {
+        if (cell_ != 0) (void)queue_->end(std::exchange(cell_, 0), number_);
+    }
+    void keep() noexcept { cell_ = 0; }
+
+ private:
+    byte_queue* queue_;
+    std::uint64_t cell_;
+    std::uint64_t number_;
+};
+
+}  // namespace
 
 result<leased_message> byte_queue::use(const taken_message& taken,
                                        std::span<const std::byte> content, use_message decode,
                                        void* argument) {
-    const std::uint64_t leased = content_.is_joinable() ? taken.cell : 0;
-    decoder message(content);
-    if (auto used = decode(argument, message); !used) {
-        if (leased != 0) (void)end(leased, taken.number);
-        return used.error();
+    if (taken.cell == 0) {
+        decoder message(content);
+        COPROC_TRY(decode(argument, message));
+        return leased_message{};
     }
-    const std::size_t returns = leased == 0 ? 0 : content_.cell(leased).returns;
-    return leased_message{leased, taken.number, returns};
+    held_cell held(*this, taken);
+    cell_pieces pieces{&content_, &taken};
+    decoder message(taken.size, &cell_pieces::next, &pieces);
+    auto used = decode(argument, message);
+    const std::size_t returns = content_.cell(taken.cell).returns;
+    if (used && content_.is_joinable()) {
+        held.keep();
+        return leased_message{taken.cell, taken.number, returns};
+    }
+    held.end();
+    if (!used) return used.error();
+    return leased_message{};
 }
 
 std::unique_ptr<encoder> byte_queue::take_encoder() {
@@ -170,10 +192,6 @@ void byte_queue::keep_encoder(std::unique_ptr<encoder> used) noexcept {
     if (used->bytes().size() > most_kept) return;
     used->clear();
     spare_encoder_ = std::move(used);
-}
-
-void byte_queue::keep_content(coproc::bytes used) noexcept {
-    if (used.capacity() <= most_kept) spare_content_ = std::move(used);
 }
 
 }  // namespace coproc::detail

@@ -106,10 +106,8 @@ result<progress> byte_queue::reserve(std::size_t size, std::uint64_t& cell) {
     auto made = change_put_end(
         [&](edit<put_state>& end) { return content_.reserve(end, experience(), size, cell); });
     // It may take long to fill: the room that is left is for others.
-    if (made && made.value() == progress::done) {
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-        wake_producer();
-    }
+    if (made && made.value() == progress::done) wake_both();
+    note_healing();
     return made;
 }
 

@@ -5,6 +5,8 @@
 
 #include "channels/byte_queue.hpp"
 
+#include <new>
+
 namespace coproc::detail {
 
 namespace {
@@ -65,45 +67,31 @@ result<bool> get_message_now(const queue_ref& from, use_message use, void* argum
     return from->get_now(use, argument, message);
 }
 
-task<result<leased_message>> get_message(queue_ref from, leased_message in_hand, use_message use,
-                                         void* argument) {
+task<result<leased_message>> get_message(queue_ref from, use_message use, void* argument) {
     if (!from) co_return moved_from();
-    whole_message taken;
-    if (in_hand.cell != 0) {
-        COPROC_CO_TRY(taken, co_await byte_queue::finish(from, in_hand));
-    } else {
-        COPROC_CO_TRY(taken, co_await byte_queue::get(from));
-    }
-    auto used = from->use(taken, taken.content, use, argument);
-    from->keep_content(std::move(taken.content));
-    co_return used;
+    co_return co_await byte_queue::get(std::move(from), use, argument);
 }
 
 namespace {
 
 /// Decodes a batch; returns how many messages could be. Of those that could not the first failure
 /// is the one that is reported.
-task<std::size_t> use_batch(queue_ref from, const taken_messages& taken, use_message use,
-                            void* argument, std::optional<error>& failure) {
+std::size_t use_batch(byte_queue& from, const taken_messages& taken, use_message use,
+                      void* argument, std::optional<error>& failure) {
     std::span<const std::byte> rest = taken.content;
-    coproc::bytes copied;
     std::size_t used = 0;
     for (const taken_message& one : taken.all) {
-        std::span<const std::byte> content = rest.first(one.cell == 0 ? one.size : 0);
+        const auto content = rest.first(one.cell == 0 ? one.size : 0);
         rest = rest.subspan(content.size());
-        result<void> outcome = success();
-        if (one.cell != 0) {
-            outcome = co_await byte_queue::copy_out(from, one, copied);
-            content = copied;
+        try {
+            const auto decoded = from.use(one, content, use, argument);
+            if (decoded) ++used;
+            if (!decoded && !failure) failure = decoded.error();
+        } catch (const std::bad_alloc&) {  // the others may have no need of so much
+            if (!failure) failure = error(std::errc::not_enough_memory);
         }
-        if (outcome) {
-            const auto decoded = from->use(one, content, use, argument);
-            if (!decoded) outcome = decoded.error();
-        }
-        if (outcome) ++used;
-        if (!outcome && !failure) failure = outcome.error();
     }
-    co_return used;
+    return used;
 }
 
 }  // namespace
@@ -116,15 +104,14 @@ task<result<void>> get_messages(queue_ref from, std::size_t most, use_message us
     std::size_t used = 0;
     while (!taken.all.empty()) {
         most -= taken.all.size();
-        used += co_await use_batch(from, taken, use, argument, failure);
+        used += use_batch(*from, taken, use, argument, failure);
         const bool is_over = failure || most == 0 || !co_await loop_turn();
         taken = taken_messages();
         if (!is_over) taken = from->get_some_now(most);
     }
     if (!failure) co_return success();
     if (used == 0) co_return *failure;
-    // Who has been canceled meanwhile finds that out himself.
-    if (*failure != errc::canceled) from->owed() = std::move(failure);
+    from->owed() = std::move(failure);
     co_return success();
 }
 
@@ -137,8 +124,7 @@ result<void> try_put_message(const queue_ref& to, std::unique_ptr<encoder> messa
 
 result<leased_message> try_get_message(const queue_ref& from, use_message use, void* argument) {
     if (!from) return moved_from();
-    COPROC_TRY(const whole_message taken, from->try_get());
-    return from->use(taken, taken.content, use, argument);
+    return from->try_get(use, argument);
 }
 
 std::size_t queue_size(const queue_ref& of) noexcept { return of ? of->size() : 0; }

@@ -34,11 +34,12 @@ result<region> queue_content::make(const queue_settings& settings) {
     // Blocks are at least half full, but for the first and the last.
     const std::uint64_t blocks = 2 * blocks_for(max_bytes) + 16;
     const std::uint64_t cells =
-        std::min(std::max(blocks, max_bytes / record_size), std::uint64_t{1} << 20U);
+        std::min(std::max(blocks, max_bytes / record_size + 1), std::uint64_t{1} << 20U);
     const std::uint64_t table = aligned(sizeof(queue_layout), 64);
     const std::uint64_t cells_offset = aligned(table + blocks * sizeof(queue_block), 64);
     const std::uint64_t first = aligned(cells_offset + cells * sizeof(queue_cell), block_size);
     COPROC_TRY(auto memory, region::create(region_kind::queue, first + blocks * block_size));
+    COPROC_TRY(system::secure_memory(memory.fd(), 0, first));
     COPROC_TRY(system::give_memory(memory.fd(), first, block_size));
     auto& made = memory.as<queue_layout>();
     COPROC_TRY(make_lock(made));
@@ -238,7 +239,7 @@ result<progress> queue_content::take(edit<get_state>& end, lock_experience& pool
         into = {0, after.got_count, record.size};
         take_bytes(after, record.size, bytes);
     } else {
-        COPROC_TRY(take_cell(changing, after, record, into, bytes));
+        COPROC_TRY(take_cell(changing, after, record, into));
         if (record.cell == 0) after.bytes_out += cost(record.size);
         after.head += cost(record.size);
         ++after.got_count;
@@ -259,8 +260,7 @@ void queue_content::take_bytes(get_state& end, std::uint32_t size, coproc::bytes
 
 /// The cell of a large message, or one for the lease of a small one, which stays where it is.
 result<void> queue_content::take_cell(transaction& changing, const get_state& end,
-                                      const queue_record& record, taken_message& into,
-                                      coproc::bytes& bytes) const {
+                                      const queue_record& record, taken_message& into) const {
     into = {record.cell, end.got_count, record.size};
     if (record.cell == 0) {
         COPROC_TRY(into.cell, pool_.take_cell(changing, queue_cell::leased));
@@ -273,8 +273,6 @@ result<void> queue_content::take_cell(transaction& changing, const get_state& en
     }
     queue_cell& cell = pool_.cell(into.cell);
     into.size = cell.size;
-    // If there is no memory it has not been taken.
-    bytes.reserve(bytes.size() + cell.size);
     changing.set(cell.state, in_hand());
     changing.set(cell.owner, this_participant());
     changing.set(cell.number, end.got_count);
@@ -285,16 +283,13 @@ result<progress> queue_content::take_returned(lock_experience& pool,
                                               taken_message& into) const noexcept {
     transaction changing(layout(), pool);
     if (!changing) return progress::busy;
-    std::uint64_t first = 0;
-    for (std::uint64_t number = 1; number <= layout().cells_made; ++number) {
-        const queue_cell& one = pool_.cell(number);
-        if (one.state != queue_cell::returned) continue;
-        if (first == 0 || one.number < pool_.cell(first).number) first = number;
-    }
+    const std::uint64_t first = layout().returned_first;
     if (first == 0) return progress::not_yet;
     queue_cell& cell = pool_.cell(first);
     changing.set(cell.state, in_hand());
     changing.set(cell.owner, this_participant());
+    changing.set(layout().returned_first, cell.next);
+    if (cell.next == 0) changing.set(layout().returned_last, 0);
     changing.subtract(layout().returned_count, 1);
     into = {first, cell.number, cell.size};
     changing.commit();
@@ -330,18 +325,39 @@ void queue_content::give_back(transaction& changing, std::uint64_t cell) const n
     changing.set(mine.owner, 0);
     changing.add(mine.returns, 1);
     changing.add(layout().returned_count, 1);
+    enlist_returned(changing, cell);
 }
 
-bool queue_content::forget(transaction& changing, participant dead) const noexcept {
+/// In their order; those of one consumer mostly come from the first to the last, or the other way.
+void queue_content::enlist_returned(transaction& changing, std::uint64_t cell) const noexcept {
+    queue_layout& all = layout();
+    queue_cell& mine = pool_.cell(cell);
+    std::uint64_t before = all.returned_last;
+    std::uint64_t after = 0;
+    if (before != 0 && mine.number < pool_.cell(before).number) {
+        before = 0;
+        after = all.returned_first;
+        while (pool_.cell(after).number < mine.number) {
+            before = after;
+            after = pool_.cell(after).next;
+        }
+    }
+    changing.set(mine.next, after);
+    changing.set(before == 0 ? all.returned_first : pool_.cell(before).next, cell);
+    if (after == 0) changing.set(all.returned_last, cell);
+}
+
+bool queue_content::forget(transaction& changing, participant dead,
+                           std::uint64_t& from) const noexcept {
     constexpr std::size_t changes_of_one = 16;
-    for (std::uint64_t number = 1; number <= layout().cells_made; ++number) {
-        const queue_cell& one = pool_.cell(number);
+    for (; from <= layout().cells_made; ++from) {
+        const queue_cell& one = pool_.cell(from);
         if (one.owner != dead) continue;
         if (changing.room() < changes_of_one) return false;
         if (one.state == queue_cell::taken) {
-            drop(changing, number);
-        } else {
-            give_back(changing, number);
+            drop(changing, from);
+        } else if (one.state == queue_cell::filling || one.state == queue_cell::leased) {
+            give_back(changing, from);
         }
     }
     return true;
@@ -362,20 +378,15 @@ void queue_content::fill(std::uint64_t cell_number, std::uint64_t& block,
     }
 }
 
-bool queue_content::copy(const taken_message& from, std::uint64_t& block,
-                         coproc::bytes& into) const {
+std::span<const std::byte> queue_content::next_piece(const taken_message& from,
+                                                     std::uint64_t& block) const noexcept {
     const queue_cell& cell = pool_.cell(from.cell);
     if (from.size <= longest_inline) {
-        const auto bytes = pool_.bytes(cell.block).subspan(cell.offset, from.size);
-        into.insert(into.end(), bytes.begin(), bytes.end());
-        return true;
+        return pool_.bytes(cell.block).subspan(cell.offset, from.size);
     }
-    for (std::size_t copied = 0; copied < slice && into.size() < from.size; copied += block_size) {
-        block = block == 0 ? cell.block : pool_.block(block).next;
-        const auto part = pool_.bytes(block).first(std::min(block_size, from.size - into.size()));
-        into.insert(into.end(), part.begin(), part.end());
-    }
-    return into.size() == from.size;
+    block = block == 0 ? cell.block : pool_.block(block).next;
+    const bool is_last = pool_.block(block).next == 0;
+    return pool_.bytes(block).first(is_last ? (from.size - 1) % block_size + 1 : block_size);
 }
 
 }  // namespace coproc::detail

@@ -69,7 +69,6 @@ class queue_content {
 
     /// The next message: a small one into `bytes`, behind what is there, to be committed by the
     /// caller at the latest when the lock goes; any other into a cell of ours, committed.
-    /// Lifetime: `bytes` has the room.
     result<progress> take(edit<get_state>& end, lock_experience& pool, taken_message& into,
                           coproc::bytes& bytes) const;
 
@@ -83,9 +82,10 @@ class queue_content {
     result<void> end(transaction& changing, std::uint64_t cell, std::uint64_t number) const;
     /// What nobody has finished: a message goes back to the front, half a message goes away.
     void give_back(transaction& changing, std::uint64_t cell) const noexcept;
-    /// The same for what the dead had in hand, as much as fits into the transaction; but of a queue
-    /// without leases the messages that it was copying out are lost. True if that was all.
-    bool forget(transaction& changing, participant dead) const noexcept;
+    /// The same for what the dead had in hand, beginning with cell `from`, as much as fits into the
+    /// transaction; but of a queue without leases the messages that it was copying out are lost.
+    /// True if that was all; otherwise it goes on at `from`.
+    bool forget(transaction& changing, participant dead, std::uint64_t& from) const noexcept;
 
     // The bytes of cells in our hands, without a lock.
 
@@ -94,9 +94,9 @@ class queue_content {
     /// goes on behind `block`, which is 0 at first.
     void fill(std::uint64_t cell, std::uint64_t& block,
               std::span<const std::byte>& rest) const noexcept;
-    /// The same out of it, behind what is in `into`. True if the message is complete.
-    /// Lifetime: `into` has the room.
-    bool copy(const taken_message& from, std::uint64_t& block, coproc::bytes& into) const;
+    /// The next part of a message that lies in a cell; goes on behind `block`, which is 0 at first.
+    std::span<const std::byte> next_piece(const taken_message& from,
+                                          std::uint64_t& block) const noexcept;
 
  private:
     std::uint64_t put_count() const noexcept {
@@ -115,8 +115,9 @@ class queue_content {
     result<progress> take_returned(lock_experience& pool, taken_message& into) const noexcept;
     void take_bytes(get_state& end, std::uint32_t size, coproc::bytes& into) const;
     result<void> take_cell(transaction& changing, const get_state& end, const queue_record& record,
-                           taken_message& into, coproc::bytes& bytes) const;
+                           taken_message& into) const;
     void drop(transaction& changing, std::uint64_t cell) const noexcept;
+    void enlist_returned(transaction& changing, std::uint64_t cell) const noexcept;
     queue_cell::kind in_hand() const noexcept {
         return is_joinable() ? queue_cell::leased : queue_cell::taken;
     }

@@ -50,7 +50,7 @@ struct queue_cell {
     std::uint64_t size;
     std::uint64_t number;   ///< of the message, for redelivery in order
     std::uint64_t returns;  ///< how often it has been given back
-    std::uint64_t next;     ///< unused ones
+    std::uint64_t next;     ///< of the unused ones, or of those that were returned
 };
 
 /// Before each message in a block. Numbers of blocks and cells begin with 1; 0 is none.
@@ -101,6 +101,8 @@ struct queue_layout : shared_head {
     std::uint64_t cell_bytes;  ///< what messages in cells cost
     std::uint64_t filling_count;
     std::uint64_t returned_count;
+    std::uint64_t returned_first;  ///< of those cells, by the messages' numbers
+    std::uint64_t returned_last;
     std::uint64_t done_count;
     std::uint64_t blocks_used;
 

@@ -241,10 +241,11 @@ void child::hear(const message_header& header) {
     } else if (header.type == control::birth_type) {
         auto pidfd = message.take_fd();
         const auto said = message.get<control::birth>();
-        if (!pidfd || !said) return;
-        tell_birth(pidfd.value().get(), said.value().participant);
-        if (home_ == nullptr) return;
-        home_->resident_of<descendants>().watch(std::move(pidfd).value(), said.value().participant);
+        if (!pidfd || !said || !system::is_process(pidfd.value().get())) return;
+        const participant who = said.value().participant;
+        tell_birth(pidfd.value().get(), who);
+        if (home_ != nullptr)
+            home_->resident_of<descendants>().watch(std::move(pidfd).value(), who);
     }
 }
 

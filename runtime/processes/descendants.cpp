@@ -2,17 +2,25 @@
 
 #include "shared/shared_object.hpp"
 
+#include <sys/resource.h>
+
+#include <algorithm>
+
 namespace coproc::detail {
 
 namespace {
 
-/// A child that makes up more of them shall not use up our file descriptors.
-constexpr std::size_t most_watched = 4096;
+/// They shall not use up our file descriptors, nor shall a child that makes up more of them.
+std::size_t most_watched() {
+    ::rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    return std::min<std::size_t>(4096, limit.rlim_cur / 4);
+}
 
 }  // namespace
 
 void descendants::watch(unique_fd pidfd, participant who) {
-    if (all_.size() >= most_watched) return;
+    if (all_.size() >= most_watched()) return;
     descendant& one = all_.emplace_back(*this, std::move(pidfd), who);
     one.place = std::prev(all_.end());
     const auto on_end = [](void* ended) noexcept {

@@ -43,7 +43,11 @@ std::vector<shared_object*> all_attached() {
     return attached().all;
 }
 
+/// Some milliseconds of the loop's time.
+constexpr int most_at_once = 256;
 constexpr std::chrono::milliseconds first_pause{1};
+/// Long for one who is awake, short for those who sleep on because he has been stopped.
+constexpr std::chrono::milliseconds until_second_look{50};
 constexpr std::chrono::milliseconds longest_pause{16};
 
 /// A loop that shuts down does not wait for an object that stays locked.
@@ -60,7 +64,12 @@ task<void> repair_later(std::vector<shared_object*> locked, participant dead, en
 }  // namespace
 
 void repair_for(participant dead, ending how, loop* home) {
+    if (dead == 0) return;  // nobody, who owns what is free
     auto locked = left_after_repair(all_attached(), dead, how);
+    // Without a loop it cannot be done later.
+    for (int left = 100; home == nullptr && !locked.empty() && left > 0; --left) {
+        locked = left_after_repair(std::move(locked), dead, how);
+    }
     if (locked.empty() || home == nullptr) return;
     runtime_ref(*home).spawn(repair_later(std::move(locked), dead, how));
 }
@@ -127,6 +136,7 @@ void shared_object::on_silence() noexcept { give_place_back(); }
 
 void shared_object::give_place_back() noexcept {
     bell_ = nullptr;
+    second_look_.stop();
     if (joined_as_ != this_participant()) return;
     transaction changing(head(), experience_);
     if (!changing) return;
@@ -136,9 +146,35 @@ void shared_object::give_place_back() noexcept {
 
 // -- waiting
 
+void shared_object::look_again() noexcept {
+    if (bell_ == nullptr || second_look_.is_armed()) return;
+    second_look_.start(bell_->home(), time_after(until_second_look));
+}
+
+void shared_object::second_look::on_time(alarm& self) noexcept {
+    shared_object& of = *static_cast<second_look&>(self).of_;
+    if (of.kick()) of.look_again();
+}
+
 void shared_object::on_ring() noexcept {
     for (waiting& side : waiting_) side.asleep.wake_all();
 }
+
+/// Who is canceled, or fails, with a ring that somebody else could use, passes it on.
+class shared_object::owed_ring {
+ public:
+    explicit owed_ring(shared_object& of) noexcept : of_(&of) {}
+    owed_ring(const owed_ring&) = delete;
+    owed_ring& operator=(const owed_ring&) = delete;
+    ~owed_ring() {
+        if (is_owed && of_->kick()) of_->look_again();
+    }
+
+    bool is_owed = false;
+
+ private:
+    shared_object* of_;
+};
 
 task<result<void>> shared_object::until_done(std::shared_ptr<shared_object> self, std::size_t side,
                                              attempt& what) {
@@ -152,15 +188,18 @@ task<result<void>> shared_object::until_done(std::shared_ptr<shared_object> self
     // Also for what does not have to wait, so that later() knows the loop.
     if (self->bell_ == nullptr) (void)self->join(home);
     auto pause = first_pause;
-    bool owes_ring = false;
+    owed_ring owed(*self);
     result<void> outcome = success();
     while (outcome) {
         auto made = what.make();
         self->kick_if_healed();
-        if (made && made.value() == progress::done) co_return success();
+        if (made && made.value() == progress::done) {
+            owed.is_owed = false;
+            co_return success();
+        }
         if (made && made.value() == progress::not_yet) pause = first_pause;
         if (made && made.value() == progress::not_yet) {
-            owes_ring = false;  // there was nothing to be rung for
+            owed.is_owed = false;  // there was nothing to be rung for
             made = self->join(home);
         }
         if (!made) {
@@ -172,11 +211,9 @@ task<result<void>> shared_object::until_done(std::shared_ptr<shared_object> self
             sleepers all = self->sleeping_on(side);
             all.announce(self->index_, what.need());
             if (!what.looks_possible()) outcome = co_await here.asleep.wait();
-            owes_ring = all.withdraw(self->index_);
+            owed.is_owed = all.withdraw(self->index_);
         }
     }
-    // Canceled or failed with a ring that somebody else could use.
-    if (owes_ring) self->kick();
     co_return outcome;
 }
 
@@ -200,7 +237,9 @@ task<result<progress>> shared_object::when_unlocked(attempt& what) {
 bool shared_object::repair(participant dead, ending how) noexcept {
     member_table& members = head().members;
     lock_experience of_this_repair;
-    for (bool all = false; !all;) {
+    int transactions = 0;
+    for (bool all = false; !all; ++transactions) {
+        if (transactions == most_at_once) return false;
         transaction changing(head(), of_this_repair);
         if (!changing) return false;
         all = forget(changing, dead, how);

@@ -7,6 +7,7 @@
 
 #include <coproc/detail/wait_list.hpp>
 #include <coproc/shield.hpp>
+#include <coproc/sleep.hpp>
 #include <coproc/task.hpp>
 #include <coproc/timeout.hpp>
 
@@ -83,7 +84,8 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
 
     int fd() const noexcept { return memory_.fd(); }
 
-    /// Takes out what the dead had here. False if the object is locked: once more, later.
+    /// Takes out what the dead had here. False if the object is locked, or it was too much for one
+    /// time: once more, later.
     /// Thread-safe.
     bool repair(participant dead, ending how = ending::failed) noexcept;
 
@@ -134,8 +136,12 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     /// Takes what belongs to `dead` out of the object's own words, as much as fits into one
     /// transaction; true if that was all.
     virtual bool forget(transaction& changing, participant dead, ending how) noexcept = 0;
-    /// Wakes who could go on now, if somebody sleeps.
-    virtual void kick() noexcept = 0;
+    /// Wakes who could go on now, if somebody sleeps. True if one was rung who may have been chosen
+    /// out of several: see look_again().
+    virtual bool kick() noexcept = 0;
+    /// Somebody has been rung instead of others. If he has been stopped they would sleep on: in a
+    /// while it is looked whether there still is a reason.
+    void look_again() noexcept;
 
     sleepers sleeping_on(std::size_t side) const noexcept {
         return {head().sleeping[side], head().members};
@@ -156,6 +162,17 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
         if (!made) (void)co_await shield(timeout(std::chrono::seconds(1), when_unlocked(what)));
     }
 
+    class second_look final : public alarm {
+     public:
+        explicit second_look(shared_object& of) noexcept : alarm(&on_time), of_(&of) {}
+
+     private:
+        static void on_time(alarm& self) noexcept;
+        shared_object* of_;
+    };
+
+    class owed_ring;
+
     struct waiting {
         turn line;
         wait_list asleep;
@@ -174,6 +191,7 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     participant joined_as_ = 0;  // a plain fork has a copy of this object, and is no member
     std::uint64_t cookie_ = 0;
     std::size_t index_ = 0;
+    second_look second_look_{*this};
 };
 
 /// Repairs everything that is attached in this process; what is locked at the moment is repaired

@@ -64,15 +64,16 @@ bool sleepers::wake(int from, std::size_t index, std::uint64_t room) noexcept {
         // It has no room for more rings, and is going to look in any case; or our socket has been
         // heard by too few, and a fresh one tells which.
         const auto fresh = system::make_bell();
-        if (fresh) rang = system::ring(fresh.value().get(), who.bell, who.cookie);
+        if (!fresh) return false;
+        rang = system::ring(fresh.value().get(), who.bell, who.cookie);
     }
     if (!rang && rang.error() != errc::would_block) return false;
     return word(other.word).compare_exchange_strong(seen, (seen & ~state_bits) | rung);
 }
 
-void sleepers::wake_one(int from, std::uint64_t room, bool (*reason)(const void*),
+bool sleepers::wake_one(int from, std::uint64_t room, bool (*reason)(const void*),
                         const void* argument) noexcept {
-    if (!anybody()) return;
+    if (!anybody()) return false;
     const std::size_t used = word(members_->used).load();
     const std::size_t first = word(table_->next).load(std::memory_order_relaxed) % used;
     for (std::size_t i = 0; i < used; ++i) {
@@ -81,10 +82,11 @@ void sleepers::wake_one(int from, std::uint64_t room, bool (*reason)(const void*
         if ((bits >> index % 64 & 1) == 0) continue;
         if (wake(from, index, room)) {
             word(table_->next).store(index + 1, std::memory_order_relaxed);
-            return;
+            return true;
         }
-        if (!reason(argument)) return;
+        if (!reason(argument)) return false;
     }
+    return false;
 }
 
 void sleepers::wake_all(int from, std::uint64_t room) noexcept {

@@ -60,8 +60,8 @@ class sleepers {
     bool announced() const noexcept;
 
     /// Rings one that needs no more than `room`, using the socket `from`; goes on to the next if
-    /// that one has moved on by itself, as long as `reason(argument)` holds.
-    void wake_one(int from, std::uint64_t room, bool (*reason)(const void*),
+    /// that one has moved on by itself, as long as `reason(argument)` holds. True if one was rung.
+    bool wake_one(int from, std::uint64_t room, bool (*reason)(const void*),
                   const void* argument) noexcept;
     /// Those that need no more than `room`.
     void wake_all(int from, std::uint64_t room = UINT64_MAX) noexcept;

@@ -199,7 +199,10 @@ bool barrier_object::forget(transaction& changing, participant dead, ending how)
 }
 
 /// A party needs another round than its own.
-void barrier_object::kick() noexcept { sleeping_on(0).wake_all(ringer(), peek(words().round) - 1); }
+bool barrier_object::kick() noexcept {
+    sleeping_on(0).wake_all(ringer(), peek(words().round) - 1);
+    return false;
+}
 
 }  // namespace detail
 

@@ -81,7 +81,7 @@ class barrier_object final : public shared_object {
     void give_up(const arrival& mine);
 
     bool forget(transaction& changing, participant dead, ending how) noexcept override;
-    void kick() noexcept override;
+    bool kick() noexcept override;
 
     std::size_t place_ = most_members;  // where our party was the last time
 };

@@ -198,8 +198,9 @@ bool condition_object::forget(transaction& changing, participant dead, ending) n
     return all;
 }
 
-void condition_object::kick() noexcept {
+bool condition_object::kick() noexcept {
     sleeping_on(0).wake_all(ringer(), peek(words().notified_below) - 1);
+    return false;
 }
 
 }  // namespace coproc::detail

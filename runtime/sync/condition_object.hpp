@@ -100,7 +100,7 @@ class condition_object final : public shared_object {
     void advance(transaction& changing, std::size_t count) const noexcept;
 
     bool forget(transaction& changing, participant dead, ending how) noexcept override;
-    void kick() noexcept override;
+    bool kick() noexcept override;
 
     std::deque<place> ours_;  // the oldest first
 };

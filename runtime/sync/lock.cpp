@@ -85,7 +85,7 @@ class lock_object final : public shared_object {
             changing.set(words().owner, 0);
             changing.commit();
         }
-        kick();
+        if (kick()) look_again();
         return progress::done;
     }
     bool forget(transaction& changing, participant dead, ending) noexcept override {
@@ -94,11 +94,11 @@ class lock_object final : public shared_object {
         changing.set(words().owner_died, 1);
         return true;
     }
-    void kick() noexcept override {
+    bool kick() noexcept override {
         const auto reason = [](const void* self) {
             return !static_cast<const lock_object*>(self)->is_locked();
         };
-        if (!is_locked()) sleeping_on(0).wake_one(ringer(), UINT64_MAX, reason, this);
+        return !is_locked() && sleeping_on(0).wake_one(ringer(), UINT64_MAX, reason, this);
     }
 };
 

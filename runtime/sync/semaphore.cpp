@@ -60,7 +60,7 @@ class semaphore_object final : public shared_object {
             changing.subtract(words().permits, 1);
             changing.commit();
         }
-        kick();
+        if (kick()) look_again();
         return progress::done;
     }
     /// One permit more for everybody.
@@ -127,7 +127,7 @@ class semaphore_object final : public shared_object {
             }
             changing.commit();
         }
-        kick();
+        if (kick()) look_again();
         return progress::done;
     }
 
@@ -141,11 +141,11 @@ class semaphore_object final : public shared_object {
         return true;
     }
     /// One permit, one sleeper; who is woken wakes the next one if there are more.
-    void kick() noexcept override {
+    bool kick() noexcept override {
         const auto reason = [](const void* self) {
             return static_cast<const semaphore_object*>(self)->value() != 0;
         };
-        if (value() != 0) sleeping_on(0).wake_one(ringer(), UINT64_MAX, reason, this);
+        return value() != 0 && sleeping_on(0).wake_one(ringer(), UINT64_MAX, reason, this);
     }
 };
 

@@ -142,7 +142,7 @@ class value_object final : public shared_object {
     }
 
     bool forget(transaction&, participant, ending) noexcept override { return true; }
-    void kick() noexcept override {}
+    bool kick() noexcept override { return false; }
 };
 
 result<value_ref> make_shared_value(std::uint64_t type, std::span<const std::byte> initial) {

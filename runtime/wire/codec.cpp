@@ -50,6 +50,27 @@ void encoder::clear() noexcept {
     failure_.reset();
 }
 
+std::span<const std::byte> decoder::read_some(std::size_t n) {
+    if (rest_.empty() && later_ > 0) {
+        rest_ = next_(source_);
+        later_ -= rest_.size();
+    }
+    const auto front = rest_.first(std::min(n, rest_.size()));
+    rest_ = rest_.subspan(front.size());
+    return front;
+}
+
+result<std::span<const std::byte>> decoder::read_across(std::size_t n) {
+    if (n > remaining()) return errc::bad_message;
+    coproc::bytes& whole = joined_.emplace_back();
+    whole.reserve(n);
+    while (whole.size() < n) {
+        const auto piece = read_some(n - whole.size());
+        whole.insert(whole.end(), piece.begin(), piece.end());
+    }
+    return std::span<const std::byte>(whole);
+}
+
 result<std::size_t> decoder::read_count() {
     COPROC_TRY(const auto first, read(1));
     auto count = static_cast<std::size_t>(first[0]);

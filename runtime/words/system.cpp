@@ -168,6 +168,12 @@ result<void> signal_process(int pidfd, int signal) {
     });
 }
 
+bool is_process(int fd) noexcept {
+    const auto asked = signal_process(fd, 0);
+    return asked || asked.error() == std::errc::no_such_process ||
+           asked.error() == std::errc::operation_not_permitted;
+}
+
 result<unique_fd> open_process(::pid_t pid) {
     return attempt_fd("pidfd_open", [&] { return ::syscall(SYS_pidfd_open, pid, 0); });
 }

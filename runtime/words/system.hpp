@@ -71,6 +71,8 @@ result<peer> socket_peer(int socket);
 /// AF_UNIX, SOCK_STREAM?
 bool is_unix_stream(int fd) noexcept;
 bool is_event_fd(int fd) noexcept;
+/// Is it a pidfd? Also of a process that has ended.
+bool is_process(int fd) noexcept;
 /// Would a read not block now?
 bool is_readable(int fd) noexcept;
 

@@ -58,22 +58,31 @@ struct block_codec {
     static result<Container> decode(decoder& in) {
         COPROC_TRY(const std::size_t count, in.read_count());
         if (count > in.remaining() / sizeof(element)) return errc::bad_message;
-        COPROC_TRY(const auto data, in.read(count * sizeof(element)));
-        return made_of(data, count);
+        const auto data = in.read_some(count * sizeof(element));
+        if constexpr (sizeof(element) == 1) {
+            if (data.size() == count) return made_of(data);
+        }
+        Container into(count, element());
+        fill(into, data, in);
+        return into;
     }
 
  private:
-    static Container made_of(std::span<const std::byte> data, std::size_t count) {
+    static Container made_of(std::span<const std::byte> data) {
         if constexpr (std::is_same_v<Container, coproc::bytes>) {
             return copy_of(data);
-        } else if constexpr (std::is_same_v<element, char> ||
-                             std::is_same_v<element, unsigned char>) {
-            const auto* first = reinterpret_cast<const element*>(data.data());
-            return Container(first, first + count);
         } else {
-            Container into(count, element());
-            if (count > 0) std::memcpy(into.data(), data.data(), data.size());
-            return into;
+            const auto* first = reinterpret_cast<const element*>(data.data());
+            return Container(first, first + data.size());
+        }
+    }
+    static void fill(Container& into, std::span<const std::byte> data, decoder& in) {
+        auto* to = reinterpret_cast<std::byte*>(into.data());
+        for (std::size_t left = into.size() * sizeof(element); left > 0;) {
+            std::memcpy(to, data.data(), data.size());
+            to += data.size();
+            left -= data.size();
+            if (left > 0) data = in.read_some(left);
         }
     }
 };

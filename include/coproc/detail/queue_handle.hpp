@@ -73,11 +73,10 @@ result<queue_ref> decode_queue(decoder& from, std::uint64_t type, bool joinable)
 std::unique_ptr<encoder> make_encoder(const queue_ref& to);
 task<result<void>> put_message(queue_ref to, std::unique_ptr<encoder> message);
 task<result<void>> put_messages(queue_ref to, message_batch messages);
-/// Without suspending, if that is possible. False: get_message() goes on with what is in `message`.
+/// Without suspending, if that is possible.
 result<bool> get_message_now(const queue_ref& from, use_message use, void* argument,
                              leased_message& message);
-task<result<leased_message>> get_message(queue_ref from, leased_message in_hand, use_message use,
-                                         void* argument);
+task<result<leased_message>> get_message(queue_ref from, use_message use, void* argument);
 task<result<void>> get_messages(queue_ref from, std::size_t most, use_message use, void* argument);
 result<void> try_put_message(const queue_ref& to, std::unique_ptr<encoder> message);
 result<leased_message> try_get_message(const queue_ref& from, use_message use, void* argument);
@@ -174,9 +173,7 @@ class typed_queue {
     bool empty() const noexcept { return size() == 0; }
     bool full() const noexcept { return queue_is_full(queue_); }
     /// For everybody: from now on puts fail with errc::closed, and gets when the queue is empty.
-    result<void> close() {
-        return close_queue(queue_);
-    }
+    result<void> close() { return close_queue(queue_); }
 
     const queue_ref& ref() const noexcept { return queue_; }
 
@@ -202,7 +199,7 @@ class typed_queue {
         leased_message message;
         COPROC_CO_TRY(const bool done, get_message_now(from, &decode_into<T>, &value, message));
         if (!done) {
-            COPROC_CO_TRY(co_await get_message(std::move(from), message, &decode_into<T>, &value));
+            COPROC_CO_TRY(co_await get_message(std::move(from), &decode_into<T>, &value));
         }
         co_return std::move(*value);
     }
