@@ -278,8 +278,8 @@ CO_TEST_CASE("process: exact statuses although a thread of the host reaps everyt
         process killed(kill_itself);
         (co_await seven.start()).value();
         (co_await killed.start()).value();
-        const auto code = co_await coproc::timeout(10s, seven.join());
-        const auto signal = co_await coproc::timeout(10s, killed.join());
+        const auto code = co_await coproc::timeout(60s, seven.join());
+        const auto signal = co_await coproc::timeout(60s, killed.join());
         CHECK(code.value().code() == i);
         CHECK(signal.value().code() == -SIGKILL);
     }

@@ -191,8 +191,14 @@ task<void> check_asleep(const process& one) {
         (co_await coproc::sleep_for(50ms)).value();
         now = switches_of(one.pid()).voluntary;
     }
-    (co_await coproc::sleep_for(2s)).value();
-    CHECK(switches_of(one.pid()).voluntary == before);
+    // A lock in the kernel that somebody else has is a switch, too: but not every time.
+    long woken = -1;
+    for (int left = 3; woken != 0 && left > 0; --left) {
+        (co_await coproc::sleep_for(2s)).value();
+        const long now = switches_of(one.pid()).voluntary;
+        woken = now - std::exchange(before, now);
+    }
+    CHECK(woken == 0);
 }
 
 }  // namespace

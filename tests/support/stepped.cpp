@@ -195,15 +195,16 @@ std::uint64_t address_of(Member function) {
 
 const moment the_end{address_of(&detail::transaction::commit), LONG_MAX};
 
-/// Before some of the changes to shared words, and before ringing.
+/// Before some of the stores to shared words, and before ringing.
 std::vector<moment> landmarks() {
     using detail::sleepers;
     using detail::transaction;
     std::vector<moment> all;
-    for (const long time : {1, 2, 3, 5, 8, 12}) {
-        all.push_back({address_of(&transaction::set), time});
+    for (const long time : {1, 2, 3, 5, 8, 12, 18, 27, 40}) {
+        all.push_back({address_of(&detail::publish), time});
     }
     for (const long time : {1, 2}) {
+        all.push_back({address_of(&detail::release_lock), time});
         all.push_back({address_of(&transaction::commit), time});
         all.push_back({address_of(&sleepers::wake_one), time});
         all.push_back({address_of(&sleepers::wake_all), time});
