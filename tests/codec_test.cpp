@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -44,8 +45,31 @@ T round_trip(const T& value) {
     return decoded<T>(encoded(value)).value();
 }
 
+/// The same of bytes that lie in pieces of `size`.
+template <class T>
+result<T> decoded_in_pieces(std::span<const std::byte> data, std::size_t size) {
+    struct pieces {
+        std::span<const std::byte> rest;
+        std::size_t size;
+        static std::span<const std::byte> next(void* self) {
+            auto& from = *static_cast<pieces*>(self);
+            const auto piece = from.rest.first(std::min(from.size, from.rest.size()));
+            from.rest = from.rest.subspan(piece.size());
+            return piece;
+        }
+    } source{data, size};
+    decoder in(data.size(), &pieces::next, &source);
+    auto value = in.template get<T>();
+    if (value && !in.finish()) return errc::bad_message;
+    return value;
+}
+
 template <class T>
 bool survives(const T& value) {
+    const auto data = encoded(value);
+    for (const std::size_t size : {std::size_t{1}, std::size_t{3}, std::size_t{8}}) {
+        if (!(decoded_in_pieces<T>(data, size).value() == value)) return false;
+    }
     return round_trip(value) == value;
 }
 

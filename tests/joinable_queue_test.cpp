@@ -5,6 +5,7 @@
 #include <coproc/runtime.hpp>
 #include <coproc/sleep.hpp>
 
+#include "shared/shared_object.hpp"
 #include "support/co_test.hpp"
 #include "support/contract.hpp"
 
@@ -91,6 +92,20 @@ CO_TEST_CASE("joinable_queue: a lease that is dropped goes back to the front", "
     }
     (co_await q.join()).value();
     CHECK(q.empty());
+}
+
+CO_TEST_CASE("joinable_queue: nobody cannot have died", "[queue]") {
+    auto q = joinable_queue<int>::create().value();
+    for (int i = 0; i < 3; ++i) (co_await q.put(i)).value();
+    { const auto given_back = co_await q.lease(); }
+    coproc::detail::repair_for(0, coproc::detail::ending::failed, nullptr);
+    CHECK(q.size() == 3);
+    for (int i = 0; i < 3; ++i) {
+        const auto one = co_await q.get();
+        CHECK(one.value() == i);
+        q.task_done().value();
+    }
+    (co_await q.join()).value();
 }
 
 CO_TEST_CASE("joinable_queue: leases in any order and number give everything back", "[queue]") {

@@ -489,6 +489,31 @@ CO_TEST_CASE("queue: a ring that a dying consumer had got is passed on", "[queue
     (co_await second.join()).value();
 }
 
+CO_TEST_CASE("queue: a ring that a stopped consumer has got does not let the others sleep",
+             "[queue][process]") {
+    auto q = queue<int>::create().value();
+    auto got = queue<int>::create().value();
+    const auto first_waits = coproc::event::create().value();
+    const auto second_waits = coproc::event::create().value();
+    process first(wait_for_one, q, first_waits, got);
+    process second(wait_for_one, q, second_waits, got);
+    (co_await first.start()).value();
+    (co_await first_waits.wait()).value();
+    (co_await second.start()).value();
+    (co_await second_waits.wait()).value();
+    first.send_signal(SIGSTOP).value();
+    (co_await q.put(42)).value();
+    const auto arrived = co_await coproc::timeout(30s, got.get());
+    CHECK(arrived.value() == 42);
+    (co_await second.join()).value();
+    // The first one goes on when it can, and finds that there is nothing.
+    first.send_signal(SIGCONT).value();
+    (co_await q.put(43)).value();
+    const auto last = co_await got.get();
+    CHECK(last.value() == 43);
+    (co_await first.join()).value();
+}
+
 CO_TEST_CASE("queue: a queue travels through a connection", "[queue]") {
     auto [ours, theirs] = coproc::pipe().value();
     auto q = queue<std::string>::create().value();
