@@ -79,7 +79,7 @@ class edit {
         publish(of_->version, of_->version + 1);
     }
 
-    State now;
+    State now{};
 
  private:
     // Word by word, as they are written: a wider load would wait until the stores have left the
