@@ -7,14 +7,12 @@ namespace coproc::detail {
 
 result<byte_queue::ref> byte_queue::create(const queue_settings& settings) {
     COPROC_TRY(auto memory, queue_content::make(settings));
-    COPROC_TRY(auto ringer, shared_ringer());
-    return ref(new byte_queue(std::move(memory), std::move(ringer)));
+    return attach<byte_queue>(std::move(memory));
 }
 
 result<byte_queue::ref> byte_queue::open(unique_fd file, std::uint64_t fingerprint, bool joinable) {
     COPROC_TRY(auto memory, region::open<queue_layout>(std::move(file), region_kind::queue));
-    COPROC_TRY(auto ringer, shared_ringer());
-    ref made(new byte_queue(std::move(memory), std::move(ringer)));
+    COPROC_TRY(ref made, attach<byte_queue>(std::move(memory)));
     const queue_layout& layout = made->content_.layout();
     if (layout.fingerprint != fingerprint || (layout.joinable != 0) != joinable) {
         return errc::type_mismatch;

@@ -35,6 +35,9 @@ class byte_queue final : public shared_object {
  public:
     using ref = std::shared_ptr<byte_queue>;
 
+    byte_queue(region memory, std::shared_ptr<const unique_fd> ringer)
+        : shared_object(std::move(memory), std::move(ringer)), content_(this->memory()) {}
+
     static result<ref> create(const queue_settings& settings);
     /// Errors: errc::bad_message, errc::version_mismatch; errc::type_mismatch for a queue of
     /// another kind or of messages of another type.
@@ -92,11 +95,9 @@ class byte_queue final : public shared_object {
                                use_message decode, void* argument);
 
  private:
-    explicit byte_queue(region memory, std::shared_ptr<const unique_fd> ringer)
-        : shared_object(std::move(memory), std::move(ringer)), content_(this->memory()) {}
-
-    /// So much is put or taken under one lock: others wait for it.
+    // So much, and so many, are put or taken under one lock: others wait for it.
     static constexpr std::size_t most_at_once = std::size_t{64} * 1024;
+    static constexpr std::size_t most_of_a_batch = 1024;
 
     /// Under the lock of the tail, unless the queue is closed.
     template <class Change>

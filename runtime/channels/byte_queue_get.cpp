@@ -9,8 +9,6 @@ namespace coproc::detail {
 
 namespace {
 
-/// So many are taken under one lock.
-constexpr std::size_t most_of_a_batch = 1024;
 /// Memory for messages is kept for the next one up to here.
 constexpr std::size_t most_kept = std::size_t{4} * 1024 * 1024;
 
@@ -68,11 +66,12 @@ result<progress> byte_queue::after_take(result<progress> made) noexcept {
 
 result<bool> byte_queue::get_now(use_message decode, void* argument, leased_message& message) {
     if (!goes_first(queue_layout::consumers)) return false;
-    coproc::bytes content = std::move(spare_content_);
-    content.clear();
     taken_message taken;
-    COPROC_TRY(const progress made, take(taken, content));
+    spare_content_.clear();
+    COPROC_TRY(const progress made, take(taken, spare_content_));
     if (made != progress::done) return false;
+    // Not there for as long as somebody's decoding may come back to this queue.
+    coproc::bytes content = std::move(spare_content_);
     COPROC_TRY(message, use(taken, content, decode, argument));
     spare_content_ = std::move(content);
     return true;

@@ -52,15 +52,19 @@ result<progress> byte_queue::put_small(std::span<const std::byte> message) {
 
 /// Puts those in front that are small and have room, and takes them from `rest`.
 result<progress> byte_queue::put_some(message_batch& rest) {
+    std::size_t count = 0;
     std::size_t bytes = 0;
+    const auto goes_on = [&] {
+        return !rest.empty() && count < most_of_a_batch && bytes < most_at_once &&
+               rest.front().size() <= longest_inline;
+    };
     auto made = change_put_end([&](edit<put_state>& end) -> result<progress> {
-        while (!rest.empty() && bytes < most_at_once && rest.front().size() <= longest_inline) {
+        for (; goes_on(); ++count) {
             const auto appended = content_.append(end, experience(), rest.front());
-            if (!appended || appended.value() != progress::done) {
-                if (bytes == 0) return appended;
-                break;
-            }
-            bytes += rest.front().size() + 1;
+            const bool is_done = appended && appended.value() == progress::done;
+            if (!is_done && count == 0) return appended;
+            if (!is_done) break;
+            bytes += rest.front().size();
             rest.pop_front();
         }
         end.commit();

@@ -26,11 +26,7 @@ result<queue_ref> make_queue(std::uint64_t type, const queue_options& options, b
     return byte_queue::create({type, options.max_size, options.max_bytes, joinable});
 }
 
-void encode_queue(encoder& into, const queue_ref& from) {
-    if (!from) return into.fail(moved_from());
-    into.attach(from->fd());
-    into.keep(from);
-}
+void encode_queue(encoder& into, const queue_ref& from) { encode_object(into, from, "a queue"); }
 
 result<queue_ref> decode_queue(decoder& from, std::uint64_t type, bool joinable) {
     COPROC_TRY(auto file, from.take_fd());

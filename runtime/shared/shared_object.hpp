@@ -5,6 +5,7 @@
 // An object that lives here is attached: the end of a child, however it came, makes its parent call
 // repair_for(), which takes what the dead had out of everything that is attached.
 
+#include <coproc/codec.hpp>
 #include <coproc/detail/wait_list.hpp>
 #include <coproc/shield.hpp>
 #include <coproc/sleep.hpp>
@@ -20,6 +21,7 @@
 #include <array>
 #include <chrono>
 #include <memory>
+#include <string>
 
 namespace coproc::detail {
 
@@ -92,7 +94,12 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
  protected:
     explicit shared_object(region memory, std::shared_ptr<const unique_fd> ringer);
 
-    static result<std::shared_ptr<const unique_fd>> shared_ringer();
+    /// A new Object in memory that is finished.
+    template <class Object>
+    static result<std::shared_ptr<Object>> attach(region memory) {
+        COPROC_TRY(auto ringer, shared_ringer());
+        return std::make_shared<Object>(std::move(memory), std::move(ringer));
+    }
 
     /// Lock-free where nothing stands in the way: makes attempts until one is done or fails, asleep
     /// on `side` in between; those of one process in the order of their coming.
@@ -152,6 +159,7 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     lock_experience& experience() noexcept { return experience_; }
 
  private:
+    static result<std::shared_ptr<const unique_fd>> shared_ringer();
     bool later(task<void> rest);
     /// Has been promised: goes on for a second even when the loop shuts down.
     template <class Make>
@@ -193,6 +201,14 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     std::size_t index_ = 0;
     second_look second_look_{*this};
 };
+
+/// As codecs of handles do; `what` names one for the message about a handle that was moved from.
+template <class Object>
+void encode_object(encoder& into, const std::shared_ptr<Object>& object, const char* what) {
+    if (!object) return into.fail(error(errc::closed, std::string(what) + " that was moved from"));
+    into.attach(object->fd());
+    into.keep(object);
+}
 
 /// Repairs everything that is attached in this process; what is locked at the moment is repaired
 /// by a task on `home`, if there is one, later. Thread-safe.

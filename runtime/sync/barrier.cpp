@@ -20,21 +20,16 @@ result<barrier_ref> barrier_object::create(std::size_t parties) {
     made.parties = parties;
     made.round = 1;
     memory.finish();
-    return attach(std::move(memory));
+    return attach<barrier_object>(std::move(memory));
 }
 
 result<barrier_ref> barrier_object::open(unique_fd file) {
     COPROC_TRY(auto memory, region::open<barrier_layout>(std::move(file), region_kind::barrier));
-    COPROC_TRY(auto opened, attach(std::move(memory)));
+    COPROC_TRY(auto opened, attach<barrier_object>(std::move(memory)));
     // If it is locked by somebody who does not go on: when we first wait.
     const auto entered = opened->enter();
     if (!entered && entered.error() != errc::would_block) return entered.error();
     return opened;
-}
-
-result<barrier_ref> barrier_object::attach(region memory) {
-    COPROC_TRY(auto ringer, shared_ringer());
-    return std::make_shared<barrier_object>(std::move(memory), std::move(ringer));
 }
 
 // -- who has it
@@ -225,9 +220,7 @@ std::size_t barrier::waiting() const noexcept { return object_->waiting(); }
 bool barrier::broken() const noexcept { return object_->broken(); }
 
 void codec<barrier>::encode(encoder& into, const barrier& from) {
-    if (!from.object_) return into.fail(error(errc::closed, "a barrier that has been moved from"));
-    into.attach(from.object_->fd());
-    into.keep(from.object_);
+    detail::encode_object(into, from.object_, "a barrier");
 }
 
 result<barrier> codec<barrier>::decode(decoder& from) {

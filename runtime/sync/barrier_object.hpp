@@ -69,7 +69,6 @@ class barrier_object final : public shared_object {
     bool may_pass(const arrival& mine) const noexcept { return peek(words().round) != mine.round; }
 
  private:
-    static result<barrier_ref> attach(region memory);
     static task<result<void>> wait_for_others(barrier_ref self, const arrival& mine);
     barrier_layout& words() const noexcept { return memory().as<barrier_layout>(); }
 

@@ -58,9 +58,7 @@ result<void> condition::notify_all() const { return notify(SIZE_MAX); }
 
 void codec<condition>::encode(encoder& into, const condition& from) {
     codec<lock>::encode(into, from.lock_);
-    if (!from.object_) return;  // the lock has said so
-    into.attach(from.object_->fd());
-    into.keep(from.object_);
+    detail::encode_object(into, from.object_, "a condition");
 }
 
 result<condition> codec<condition>::decode(decoder& from) {

@@ -11,18 +11,13 @@ result<condition_ref> condition_object::create() {
     made.next_ticket = 1;
     made.notified_below = 1;
     memory.finish();
-    return attach(std::move(memory));
+    return attach<condition_object>(std::move(memory));
 }
 
 result<condition_ref> condition_object::open(unique_fd file) {
     COPROC_TRY(auto memory,
                region::open<condition_layout>(std::move(file), region_kind::condition));
-    return attach(std::move(memory));
-}
-
-result<condition_ref> condition_object::attach(region memory) {
-    COPROC_TRY(auto ringer, shared_ringer());
-    return std::make_shared<condition_object>(std::move(memory), std::move(ringer));
+    return attach<condition_object>(std::move(memory));
 }
 
 // -- the list

@@ -85,7 +85,6 @@ class condition_object final : public shared_object {
  private:
     class being_notified;
 
-    static result<condition_ref> attach(region memory);
     condition_layout& words() const noexcept { return memory().as<condition_layout>(); }
     condition_entry& entry(std::uint64_t number) const noexcept {
         return words().entries[number - 1];

@@ -24,11 +24,11 @@ class lock_object final : public shared_object {
         COPROC_TRY(auto memory, region::create(region_kind::lock, sizeof(lock_layout)));
         COPROC_TRY(make_lock(memory.as<lock_layout>()));
         memory.finish();
-        return attach(std::move(memory));
+        return attach<lock_object>(std::move(memory));
     }
     static result<lock_ref> open(unique_fd file) {
         COPROC_TRY(auto memory, region::open<lock_layout>(std::move(file), region_kind::lock));
-        return attach(std::move(memory));
+        return attach<lock_object>(std::move(memory));
     }
 
     bool is_locked() const noexcept { return peek(words().owner) != 0; }
@@ -59,10 +59,6 @@ class lock_object final : public shared_object {
     }
 
  private:
-    static result<lock_ref> attach(region memory) {
-        COPROC_TRY(auto ringer, shared_ringer());
-        return std::make_shared<lock_object>(std::move(memory), std::move(ringer));
-    }
     lock_layout& words() const noexcept { return memory().as<lock_layout>(); }
 
     result<progress> acquire_now(bool& owner_died) {
@@ -141,9 +137,7 @@ void lock::guard::drop() noexcept {
 }
 
 void codec<lock>::encode(encoder& into, const lock& from) {
-    if (!from.object_) return into.fail(error(errc::closed, "a lock that has been moved from"));
-    into.attach(from.object_->fd());
-    into.keep(from.object_);
+    detail::encode_object(into, from.object_, "a lock");
 }
 
 result<lock> codec<lock>::decode(decoder& from) {

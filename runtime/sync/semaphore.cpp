@@ -38,12 +38,12 @@ class semaphore_object final : public shared_object {
         made.permits = permits;
         made.most = most;
         memory.finish();
-        return attach(std::move(memory));
+        return attach<semaphore_object>(std::move(memory));
     }
     static result<semaphore_ref> open(unique_fd file) {
         COPROC_TRY(auto memory,
                    region::open<semaphore_layout>(std::move(file), region_kind::semaphore));
-        return attach(std::move(memory));
+        return attach<semaphore_object>(std::move(memory));
     }
 
     std::size_t value() const noexcept { return peek(words().permits); }
@@ -87,10 +87,6 @@ class semaphore_object final : public shared_object {
     }
 
  private:
-    static result<semaphore_ref> attach(region memory) {
-        COPROC_TRY(auto ringer, shared_ringer());
-        return std::make_shared<semaphore_object>(std::move(memory), std::move(ringer));
-    }
     semaphore_layout& words() const noexcept { return memory().as<semaphore_layout>(); }
 
     permit_holder* find(participant who) const noexcept {
@@ -196,11 +192,7 @@ void semaphore::permit::drop() noexcept {
 }
 
 void codec<semaphore>::encode(encoder& into, const semaphore& from) {
-    if (!from.object_) {
-        return into.fail(error(errc::closed, "a semaphore that has been moved from"));
-    }
-    into.attach(from.object_->fd());
-    into.keep(from.object_);
+    detail::encode_object(into, from.object_, "a semaphore");
 }
 
 result<semaphore> codec<semaphore>::decode(decoder& from) {

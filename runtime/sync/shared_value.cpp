@@ -83,7 +83,7 @@ class value_object final : public shared_object {
         made.size = initial.size();
         store_words(slot_in(memory, 0), initial);
         memory.finish();
-        return attach(std::move(memory));
+        return attach<value_object>(std::move(memory));
     }
     static result<value_ref> open(unique_fd file, std::uint64_t type, std::size_t size) {
         COPROC_TRY(auto memory, region::open<value_layout>(std::move(file), region_kind::value));
@@ -95,7 +95,7 @@ class value_object final : public shared_object {
         if (memory.size() != sizeof(value_layout) + size_of_slots(size)) {
             return error(errc::bad_message, "a shared value without a value");
         }
-        return attach(std::move(memory));
+        return attach<value_object>(std::move(memory));
     }
 
     std::uint64_t read(std::span<std::byte> into) const noexcept {
@@ -124,10 +124,6 @@ class value_object final : public shared_object {
     using shared_object::when_unlocked;
 
  private:
-    static result<value_ref> attach(region memory) {
-        COPROC_TRY(auto ringer, shared_ringer());
-        return std::make_shared<value_object>(std::move(memory), std::move(ringer));
-    }
     static word* slot_in(const region& memory, std::uint64_t version) noexcept {
         auto* const first = reinterpret_cast<word*>(memory.data() + sizeof(value_layout));
         return first + version % slots * words_for(memory.as<value_layout>().size);
@@ -150,9 +146,7 @@ result<value_ref> make_shared_value(std::uint64_t type, std::span<const std::byt
 }
 
 void encode_shared_value(encoder& into, const value_ref& from) {
-    if (!from) return into.fail(error(errc::closed, "a shared value that has been moved from"));
-    into.attach(from->fd());
-    into.keep(from);
+    encode_object(into, from, "a shared value");
 }
 
 result<value_ref> decode_shared_value(decoder& from, std::uint64_t type, std::size_t size) {
