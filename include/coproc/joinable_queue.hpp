@@ -6,7 +6,9 @@
 //   …  (co_await jobs.join()).value();              // when all that was put is done
 //
 // A message that has been got stays leased until it is done. If the process that has it dies, or
-// the lease is dropped, the message goes back to the front of the queue.
+// the lease is dropped, the message goes back to the front of the queue. So join() before close():
+// who has been told errc::closed does not come back for it. The lease of a small message holds
+// on to the 8 KiB of memory that it lies in; of max_bytes so much is not there for puts meanwhile.
 
 #include <coproc/detail/queue_handle.hpp>
 

@@ -2,8 +2,8 @@
 // queue: messages for any number of processes, first in, first out, in shared memory.
 //
 //   auto q = coproc::queue<std::string>::create({.max_size = 100}).value();
-//   (co_await q.put("Hello world")).value();        // here, or in any process that has been given
-//   q auto text = (co_await q.get()).value();
+//   (co_await q.put("Hello world")).value();        // in any process that has been given q
+//   auto text = (co_await q.get()).value();
 //
 // Copies are the same queue; it travels as an argument or in a message on a connection. Any number
 // of tasks in any number of processes may put and get. Whatever dies when, the queue stays whole: a
