@@ -16,7 +16,9 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -468,17 +470,26 @@ CO_TEST_CASE("queue: a consumer killed with a message in hand takes that one wit
     CHECK(next.value() == 1);
 }
 
+namespace {
+
+/// A process that waits for a message, which it is going to pass on.
+task<process> waiting_for_one(queue<int> from, queue<int> to) {
+    const auto waits = coproc::event::create().value();
+    process made(wait_for_one, from, waits, to);
+    const auto started = co_await made.start();
+    started.value();
+    const auto begun = co_await waits.wait();
+    begun.value();
+    co_return made;
+}
+
+}  // namespace
+
 CO_TEST_CASE("queue: a ring that a dying consumer had got is passed on", "[queue][process]") {
     auto q = queue<int>::create().value();
     auto got = queue<int>::create().value();
-    const auto first_waits = coproc::event::create().value();
-    const auto second_waits = coproc::event::create().value();
-    process first(wait_for_one, q, first_waits, got);
-    process second(wait_for_one, q, second_waits, got);
-    (co_await first.start()).value();
-    (co_await first_waits.wait()).value();
-    (co_await second.start()).value();
-    (co_await second_waits.wait()).value();
+    process first = co_await waiting_for_one(q, got);
+    process second = co_await waiting_for_one(q, got);
     // The first one cannot take what it is rung for, and then never will.
     first.send_signal(SIGSTOP).value();
     (co_await q.put(42)).value();
@@ -493,14 +504,8 @@ CO_TEST_CASE("queue: a ring that a stopped consumer has got does not let the oth
              "[queue][process]") {
     auto q = queue<int>::create().value();
     auto got = queue<int>::create().value();
-    const auto first_waits = coproc::event::create().value();
-    const auto second_waits = coproc::event::create().value();
-    process first(wait_for_one, q, first_waits, got);
-    process second(wait_for_one, q, second_waits, got);
-    (co_await first.start()).value();
-    (co_await first_waits.wait()).value();
-    (co_await second.start()).value();
-    (co_await second_waits.wait()).value();
+    process first = co_await waiting_for_one(q, got);
+    process second = co_await waiting_for_one(q, got);
     first.send_signal(SIGSTOP).value();
     (co_await q.put(42)).value();
     const auto arrived = co_await coproc::timeout(30s, got.get());
@@ -512,6 +517,47 @@ CO_TEST_CASE("queue: a ring that a stopped consumer has got does not let the oth
     const auto last = co_await got.get();
     CHECK(last.value() == 43);
     (co_await first.join()).value();
+}
+
+namespace {
+
+/// A text that cannot be decoded the first time.
+struct shy {
+    std::string text;
+    static inline bool is_refused = false;
+};
+
+}  // namespace
+
+template <>
+struct coproc::codec<shy> {
+    static void encode(encoder& into, const shy& from) { into.put(from.text); }
+    static result<shy> decode(decoder& from) {
+        COPROC_TRY(auto text, from.get<std::string>());
+        if (std::exchange(shy::is_refused, false)) throw std::length_error("not now");
+        return shy{std::move(text)};
+    }
+};
+
+CO_TEST_CASE("queue: a large message goes back if decoding it throws", "[queue]") {
+    auto q = queue<shy>::create().value();
+    const shy first{text_of(100 * kib)};
+    const shy second{text_of(50 * kib)};
+    (co_await q.put(first)).value();
+    (co_await q.put(second)).value();
+    shy::is_refused = true;
+    bool has_thrown = false;
+    try {
+        (void)co_await q.get();
+    } catch (const std::length_error&) {
+        has_thrown = true;
+    }
+    CHECK(has_thrown);
+    CHECK(q.size() == 2);
+    const auto again = co_await q.get();
+    CHECK(again.value().text == first.text);
+    const auto other = co_await q.get();
+    CHECK(other.value().text == second.text);
 }
 
 CO_TEST_CASE("queue: a queue travels through a connection", "[queue]") {

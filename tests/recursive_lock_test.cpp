@@ -7,8 +7,8 @@
 #include <coproc/sleep.hpp>
 #include <coproc/timeout.hpp>
 
+#include "support/acquiring.hpp"
 #include "support/co_test.hpp"
-#include "support/contract.hpp"
 
 #include <optional>
 #include <vector>
@@ -22,30 +22,9 @@ using coproc::task;
 
 namespace {
 
-class acquiring : public coproc::testing::operation_under_contract {
-    task<void> set_up() override {
-        lock_.emplace(recursive_lock::create().value());
-        held_.emplace(lock_->try_acquire().value());
-        co_return;
-    }
-    task<result<void>> attempt() override {
-        COPROC_CO_TRY(auto mine, co_await lock_->acquire());
-        held_.emplace(std::move(mine));
-        co_return coproc::success();
-    }
-    task<void> release() override {
-        if (held_) held_->release().value();
-        held_.reset();
-        co_return;
-    }
-    task<void> tear_down() override {
-        held_.reset();
-        lock_.reset();
-        co_return;
-    }
-    std::optional<recursive_lock> lock_;
-    std::optional<recursive_lock::guard> held_;
-};
+auto made_to_be_acquired() { return recursive_lock::create().value(); }
+using acquiring =
+    coproc::testing::acquiring_under_contract<&made_to_be_acquired, recursive_lock::guard>;
 const coproc::testing::contract_row<acquiring> acquire_row("recursive_lock::acquire");
 
 }  // namespace

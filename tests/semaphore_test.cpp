@@ -5,8 +5,8 @@
 #include <coproc/semaphore.hpp>
 #include <coproc/sleep.hpp>
 
+#include "support/acquiring.hpp"
 #include "support/co_test.hpp"
-#include "support/contract.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -23,28 +23,9 @@ using coproc::task;
 
 namespace {
 
-class acquiring : public coproc::testing::operation_under_contract {
-    task<void> set_up() override {
-        semaphore_.emplace(semaphore::create(0).value());
-        co_return;
-    }
-    task<result<void>> attempt() override {
-        COPROC_CO_TRY(auto mine, co_await semaphore_->acquire());
-        held_.push_back(std::move(mine));
-        co_return coproc::success();
-    }
-    task<void> release() override {
-        semaphore_->release().value();
-        co_return;
-    }
-    task<void> tear_down() override {
-        held_.clear();
-        semaphore_.reset();
-        co_return;
-    }
-    std::optional<semaphore> semaphore_;
-    std::vector<semaphore::permit> held_;
-};
+auto made_to_be_acquired() { return coproc::semaphore::create(1).value(); }
+using acquiring =
+    coproc::testing::acquiring_under_contract<&made_to_be_acquired, coproc::semaphore::permit>;
 const coproc::testing::contract_row<acquiring> acquire_row("semaphore::acquire");
 
 }  // namespace

@@ -5,8 +5,8 @@
 #include <coproc/shared_array.hpp>
 #include <coproc/sleep.hpp>
 
+#include "support/acquiring.hpp"
 #include "support/co_test.hpp"
-#include "support/contract.hpp"
 #include "words/system.hpp"
 
 #include <algorithm>
@@ -25,30 +25,9 @@ using coproc::task;
 
 namespace {
 
-class acquiring : public coproc::testing::operation_under_contract {
-    task<void> set_up() override {
-        array_.emplace(shared_array<int>::create(1).value());
-        held_.emplace(array_->try_acquire().value());
-        co_return;
-    }
-    task<result<void>> attempt() override {
-        COPROC_CO_TRY(auto mine, co_await array_->acquire());
-        held_.emplace(std::move(mine));
-        co_return coproc::success();
-    }
-    task<void> release() override {
-        if (held_) held_->release().value();
-        held_.reset();
-        co_return;
-    }
-    task<void> tear_down() override {
-        held_.reset();
-        array_.reset();
-        co_return;
-    }
-    std::optional<shared_array<int>> array_;
-    std::optional<coproc::lock::guard> held_;
-};
+auto made_to_be_acquired() { return shared_array<int>::create(1).value(); }
+using acquiring =
+    coproc::testing::acquiring_under_contract<&made_to_be_acquired, coproc::lock::guard>;
 const coproc::testing::contract_row<acquiring> acquire_row("shared_array::acquire");
 
 struct point {
