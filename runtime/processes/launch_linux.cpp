@@ -179,6 +179,11 @@ result<launched> clone_child(plan& work) {
 }  // namespace
 
 result<launched> launch(const std::vector<std::string>& arguments, int control) {
+    unique_fd moved;  // out of the way of the fds that the child puts in order
+    if (control <= control_fd_in_child) {
+        COPROC_TRY(moved, system::duplicate(control, control_fd_in_child + 1));
+        control = moved.get();
+    }
     std::vector<std::string> argument_texts = arguments;
     std::vector<std::string> environment_texts = child_environment();
     const std::vector<char*> argument_pointers = pointers_to(argument_texts);

@@ -28,8 +28,8 @@ class lifeline {
     unique_fd write_end_;
 };
 
-/// In the child: SIGKILL for this process when the parent of `read_end` is gone. At once, if it is
-/// gone already.
-result<void> die_with_parent(int read_end);
+/// In the child: SIGKILL for this process when the parent of `read_end` is gone, for as long as the
+/// returned fd is open. At once, if it is gone already.
+result<unique_fd> die_with_parent(int read_end);
 
 }  // namespace coproc::detail
