@@ -43,6 +43,10 @@ result<thread_words> find_thread_words() {
 /// As fork() returns, but the new process's parent is ours. Legacy clone: container profiles answer
 /// ENOSYS to clone3.
 long clone_sibling(const thread_words& mine, int& pidfd) {
+    if (const int refused = system::injected_fault("clone")) {
+        errno = refused;
+        return -1;
+    }
     const unsigned long flags =
         CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
     // The kernels do not agree whether the id's place is the fourth or the fifth argument; the
