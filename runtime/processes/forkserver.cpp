@@ -23,6 +23,7 @@ namespace {
 constexpr std::size_t most_births = 16;
 /// So many servers in a row may end without a child: then it is the program's or the system's way.
 constexpr int most_losses = 3;
+
 /// Which of the standard fds children get; see keep_standard_fds in launch_linux.cpp.
 unsigned standard_fds_to_give(std::vector<int>& fds) {
     unsigned given = 0;
