@@ -14,6 +14,7 @@
 #include <coproc/timeout.hpp>
 
 #include "support/co_test.hpp"
+#include "support/command.hpp"
 #include "support/processes.hpp"
 #include "words/system.hpp"
 
@@ -28,10 +29,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -51,6 +50,7 @@ using coproc::result;
 using coproc::start_method;
 using coproc::task;
 using coproc::testing::ask;
+using coproc::testing::children_of;
 using coproc::testing::eventually;
 using coproc::testing::is_running;
 using coproc::testing::run_to_end;
@@ -69,26 +69,10 @@ task<void> send_pids(connection to) {
 
 task<int> wait_for_word(connection from) { co_return (co_await from.recv<int>()).value(); }
 
-/// The processes whose parent this one is.
-std::set<::pid_t> child_pids() {
-    std::set<::pid_t> found;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-        const auto stat = coproc::system::read_file((entry.path() / "stat").c_str());
-        if (!stat || std::isdigit(entry.path().filename().c_str()[0]) == 0) continue;
-        const std::string& text = stat.value();
-        const std::size_t name_end = text.rfind(')');
-        if (name_end == std::string::npos) continue;
-        ::pid_t parent = 0;
-        char state = 0;
-        if (std::sscanf(text.c_str() + name_end + 1, " %c %d", &state, &parent) != 2) continue;
-        if (parent == ::getpid()) found.insert(std::stoi(entry.path().filename()));
-    }
-    return found;
-}
-
 /// The child that is nobody's process object, nor about to be one's; 0 if there is none.
 ::pid_t server_pid() {
-    std::set<::pid_t> pids = child_pids();
+    const auto found = children_of(::getpid());
+    std::set<::pid_t> pids(found.begin(), found.end());
     for (const auto& one : coproc::active_children()) pids.erase(one.pid);
     return pids.empty() ? 0 : *pids.begin();
 }
@@ -599,7 +583,8 @@ void write_pid_down() { std::ofstream(pid_file(::getppid())) << ::getpid() << '\
 ::pid_t known_server() {
     ::pid_t server = 0;
     std::ifstream(pid_file(::getpid())) >> server;
-    return child_pids().contains(server) ? server : 0;
+    const auto mine = children_of(::getpid());
+    return std::ranges::find(mine, server) != mine.end() ? server : 0;
 }
 
 }  // namespace
