@@ -171,6 +171,34 @@ template <class Target>
 inline constexpr bool is_function_pointer =
     std::is_pointer_v<Target> && std::is_function_v<std::remove_pointer_t<Target>>;
 
+/// A target's own state travels unless it has none.
+template <class Target>
+result<Target> take_target(decoder& arguments) {
+    if constexpr (is_function_pointer<Target>) {
+        COPROC_TRY(const auto place, arguments.template get<code_place>());
+        COPROC_TRY(const void* function, function_at(place));
+        return reinterpret_cast<Target>(const_cast<void*>(function));
+    } else if constexpr (std::is_empty_v<Target>) {
+        return Target{};
+    } else {
+        return arguments.template get<Target>();
+    }
+}
+
+template <class Target>
+void put_target(encoder& into, const Target& target) {
+    if constexpr (is_function_pointer<Target>) {
+        auto place = place_of(reinterpret_cast<const void*>(target));
+        if (place) {
+            into.put(place.value());
+        } else {
+            into.fail(place.error());
+        }
+    } else if constexpr (!std::is_empty_v<Target>) {
+        into.put(target);
+    }
+}
+
 /// How the child calls a Target with Stored arguments.
 template <class Target, class Stored>
 struct entry_of {
@@ -182,7 +210,7 @@ struct entry_of {
                   "other values come back through a connection");
 
     static result<int> run(decoder& arguments, const target_caller& caller) {
-        COPROC_TRY(auto target, take_target(arguments));
+        COPROC_TRY(auto target, take_target<Target>(arguments));
         COPROC_TRY(auto stored, arguments.template get<Stored>());
         COPROC_TRY(arguments.finish());
         caller.arguments_decoded();
@@ -193,32 +221,6 @@ struct entry_of {
             return 0;
         } else {
             return to_exit_code(call_target(target, stored, indices));
-        }
-    }
-
-    /// A target's own state travels unless it has none.
-    static result<Target> take_target(decoder& arguments) {
-        if constexpr (is_function_pointer<Target>) {
-            COPROC_TRY(const auto place, arguments.template get<code_place>());
-            COPROC_TRY(const void* function, function_at(place));
-            return reinterpret_cast<Target>(const_cast<void*>(function));
-        } else if constexpr (std::is_empty_v<Target>) {
-            return Target{};
-        } else {
-            return arguments.template get<Target>();
-        }
-    }
-
-    static void put_target(encoder& into, const Target& target) {
-        if constexpr (is_function_pointer<Target>) {
-            auto place = place_of(reinterpret_cast<const void*>(target));
-            if (place) {
-                into.put(place.value());
-            } else {
-                into.fail(place.error());
-            }
-        } else if constexpr (!std::is_empty_v<Target>) {
-            into.put(target);
         }
     }
 
@@ -249,7 +251,7 @@ class start_request_of final : public start_request {
           arguments_(std::forward<Args>(args)...) {}
 
     void encode(encoder& into) const override {
-        entry_of<Target, Stored>::put_target(into, target_);
+        put_target(into, target_);
         into.put(arguments_);
     }
 
@@ -276,6 +278,26 @@ constexpr void check_target() {
     static_assert(is_target<Target>,
                   "a target is a function, a class without state or an aggregate with operator(); "
                   "a capturing lambda cannot travel: give what it captures as arguments");
+}
+
+/// Can a process be started with these? Does not compile unless it can; says what to do.
+template <class Target, class... Args>
+constexpr bool check_start() {
+    using plain = std::decay_t<Target>;
+    using stored = stored_t<plain, std::decay_t<Args>...>;
+    check_target<plain>();
+    check_transferable<stored>();
+    constexpr bool callable =
+        can_call<plain, stored>(std::make_index_sequence<std::tuple_size_v<stored>>());
+    static_assert(callable,
+                  "the target cannot be called with these arguments: give one for each "
+                  "parameter, defaults included; they are passed as rvalues, so parameters "
+                  "are values or const references");
+    constexpr bool storable = std::is_constructible_v<stored, Args&&...>;
+    static_assert(storable || !callable,
+                  "an argument cannot be converted to its parameter's type; one that cannot "
+                  "be copied, such as a connection, is given away with std::move");
+    return callable && storable && transferable<stored> && is_target<plain>;
 }
 
 }  // namespace coproc::detail
