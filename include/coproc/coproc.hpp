@@ -3,6 +3,7 @@
 
 #include <coproc/barrier.hpp>
 #include <coproc/bytes.hpp>
+#include <coproc/call.hpp>
 #include <coproc/codec.hpp>
 #include <coproc/condition.hpp>
 #include <coproc/connection.hpp>
