@@ -31,6 +31,7 @@
 #include <coproc/shared_value.hpp>
 #include <coproc/shield.hpp>
 #include <coproc/sleep.hpp>
+#include <coproc/supervise.hpp>
 #include <coproc/task.hpp>
 #include <coproc/this_process.hpp>
 #include <coproc/timeout.hpp>
