@@ -43,6 +43,7 @@ using coproc::error;
 using coproc::result;
 using coproc::task;
 using coproc::detail::message_socket;
+using coproc::testing::eventually;
 
 namespace {
 
@@ -690,4 +691,18 @@ CO_TEST_CASE("call: whichever system call is refused, it is a result and nothing
     const int coroutine = co_await refuse_each(later);
     CHECK(plain > 8);
     CHECK(coroutine > 8);
+}
+
+CO_TEST_CASE("call: a child that cannot be killed does not hold its cancellation up",
+             "[call][process]") {
+    const auto unkillable = [](const char* name) noexcept {
+        return std::strcmp(name, "pidfd_send_signal") == 0 ? EPERM : 0;
+    };
+    coproc::system::set_fault_hook(unkillable);
+    const auto canceled = co_await coproc::timeout(20ms, call(spin));
+    coproc::system::set_fault_hook(nullptr);
+    CHECK(canceled.error() == errc::timed_out);
+    for (const auto& left : coproc::active_children()) ::kill(left.pid, SIGKILL);
+    const bool ended = co_await eventually([] { return nobody_left(); });
+    CHECK(ended);
 }
