@@ -114,7 +114,7 @@ constexpr bool check_answer() {
 /// value is only logged; processes that it has made by other means than coproc are not waited for.
 /// Cancellation: the child is killed, and has ended; if its value had come, that is the value. One
 /// that cannot be killed (it has executed a set-uid program), or has not ended after 5 s, is left
-/// to the runtime.
+/// to the runtime; one that the fork server was still making is killed when it comes.
 /// Errors: what the function threw or failed with, with child_type(), child_message() and
 /// child_pid(); its code is that of the failed result or std::system_error, otherwise
 /// errc::child_failed. errc::child_failed without child_pid() if a signal or exit() has ended the
