@@ -81,14 +81,15 @@ const std::map<std::string, strings> public_headers{
      {"codec", "cereal", "detail/aggregate", "detail/code_place", "detail/codec_alternatives",
       "detail/codec_maps", "detail/codec_products", "detail/codec_scalars",
       "detail/codec_sequences", "detail/member_count", "detail/transferable",
-      "detail/check_temporary", "detail/in_place"}},
+      "detail/check_temporary", "detail/in_place", "detail/use_message"}},
     {"channels", {"connection", "queue", "simple_queue", "joinable_queue", "detail/queue_handle"}},
     {"sync",
      {"event", "lock", "recursive_lock", "semaphore", "condition", "barrier", "shared_memory",
       "shared_array", "shared_value"}},
     {"processes",
-     {"process", "process_options", "exit_status", "forkserver", "this_process", "detail/target"}},
-    {"recipes", {"run", "call", "supervise", "pool", "command", "coproc"}},
+     {"process", "process_options", "exit_status", "forkserver", "this_process", "detail/target",
+      "detail/target_arguments"}},
+    {"recipes", {"run", "call", "supervise", "pool", "command", "coproc", "detail/call_target"}},
 };
 
 constexpr int alarm_header = 200;

@@ -175,6 +175,19 @@ TEST_CASE("examples: process_exit shows three processes before, between and afte
                            });
 }
 
+TEST_CASE("examples: call gets the value of a function or what has become of it", "[process]") {
+    const shown one = show("call", "0.05");
+    const std::regex pid("process \\d+");
+    CHECK(lines_of(std::regex_replace(one.ended.out, pid, "process N")) ==
+          texts{"honest: 3 words",
+                "throwing: call of throwing: in child process N: std::runtime_error: no words in: "
+                "three plain words",
+                "crashing: call of crashing: process N ended with signal SIGABRT and without an "
+                "answer: the child process has failed",
+                "endless: timed out", "left: 0"});
+    CHECK(one.ended.err.empty());
+}
+
 TEST_CASE("examples: event makes parent and child wait for each other", "[process]") {
     const shown one = show("event", "0.05");
     CHECK(one.ended.out ==

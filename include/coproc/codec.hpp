@@ -181,6 +181,8 @@ class moving_t {
 
     /// What to encode.
     const T& get() const noexcept { return *value_; }
+    /// Given away at once, whatever becomes of it.
+    T&& take() const noexcept { return std::move(*value_); }
     /// The send has succeeded: the value is moved out of its name and destroyed.
     void consume() { [[maybe_unused]] T gone(std::move(*value_)); }
 

@@ -13,6 +13,7 @@
 #include <coproc/codec.hpp>
 #include <coproc/detail/check_temporary.hpp>
 #include <coproc/detail/unique_fd.hpp>
+#include <coproc/detail/use_message.hpp>
 #include <coproc/task.hpp>
 
 #include <memory>
@@ -34,9 +35,6 @@ namespace detail {
 struct connection_state;
 using connection_ref = std::shared_ptr<connection_state>;
 
-/// Calls back with a message, before it is dropped.
-using use_message = result<void> (*)(void* argument, decoder& message);
-
 task<result<void>> send_value(connection_ref to, encoder body, std::uint64_t type);
 task<result<void>> send_raw(connection_ref to, std::span<const std::byte> from);
 task<result<void>> receive_value(connection_ref from, std::uint64_t type, use_message use,
@@ -45,13 +43,8 @@ task<result<void>> receive_value(connection_ref from, std::uint64_t type, use_me
 template <class T>
 task<result<T>> receive(connection_ref from) {
     std::optional<T> value;
-    const auto decode = [](void* into, decoder& message) -> result<void> {
-        COPROC_TRY(auto decoded, message.template get<T>());
-        COPROC_TRY(message.finish());
-        static_cast<std::optional<T>*>(into)->emplace(std::move(decoded));
-        return success();
-    };
-    COPROC_CO_TRY(co_await receive_value(std::move(from), fingerprint<T>(), decode, &value));
+    COPROC_CO_TRY(
+        co_await receive_value(std::move(from), fingerprint<T>(), decode_into<T>, &value));
     co_return std::move(*value);
 }
 

@@ -3,6 +3,7 @@
 
 #include <coproc/barrier.hpp>
 #include <coproc/bytes.hpp>
+#include <coproc/call.hpp>
 #include <coproc/codec.hpp>
 #include <coproc/condition.hpp>
 #include <coproc/connection.hpp>
@@ -30,6 +31,7 @@
 #include <coproc/shared_value.hpp>
 #include <coproc/shield.hpp>
 #include <coproc/sleep.hpp>
+#include <coproc/supervise.hpp>
 #include <coproc/task.hpp>
 #include <coproc/this_process.hpp>
 #include <coproc/timeout.hpp>

@@ -37,6 +37,7 @@ enum class errc {
     too_many_releases,  ///< released more often than acquired
     broken_barrier,     ///< a party left the barrier, or it was aborted
     not_supported,      ///< this system or build cannot do it
+    child_failed,       ///< a child process has ended without the value that was asked of it
 };
 
 /// The one category of errc. Maps to std::errc where one fits (end_of_stream to broken_pipe).

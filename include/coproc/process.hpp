@@ -105,21 +105,9 @@ class process {
 
     template <class Target, class... Args>
     static std::unique_ptr<detail::start_request> make_request(Target&& target, Args&&... args) {
-        using plain = std::decay_t<Target>;
-        using stored = detail::stored_t<plain, std::decay_t<Args>...>;
-        detail::check_target<plain>();
-        detail::check_transferable<stored>();
-        constexpr bool callable =
-            detail::can_call<plain, stored>(std::make_index_sequence<std::tuple_size_v<stored>>());
-        static_assert(callable,
-                      "the target cannot be called with these arguments: give one for each "
-                      "parameter, defaults included; they are passed as rvalues, so parameters "
-                      "are values or const references");
-        constexpr bool storable = std::is_constructible_v<stored, Args&&...>;
-        static_assert(storable || !callable,
-                      "an argument cannot be converted to its parameter's type; one that cannot "
-                      "be copied, such as a connection, is given away with std::move");
-        if constexpr (callable && storable && transferable<stored> && detail::is_target<plain>) {
+        if constexpr (detail::check_start<Target, Args...>()) {
+            using plain = std::decay_t<Target>;
+            using stored = detail::stored_t<plain, std::decay_t<Args>...>;
             return std::make_unique<detail::start_request_of<plain, stored>>(
                 std::forward<Target>(target), std::forward<Args>(args)...);
         } else {

@@ -26,6 +26,11 @@ message_header header_of(const outgoing& message) {
             message.type};
 }
 
+result<void> check_fds(const outgoing& message) {
+    if (message.fds.size() <= max_message_fds) return success();
+    return error(errc::message_too_large, "a message takes at most 253 handles");
+}
+
 void put_fds(::msghdr& message, control_space& space, std::span<const int> fds) {
     if (fds.empty()) return;
     message.msg_control = space.bytes;
@@ -75,9 +80,7 @@ bool message_socket::spent_all() noexcept {
 
 task<result<void>> message_socket::send(outgoing message) {
     if (!is_open()) co_return errc::closed;
-    if (message.fds.size() > max_message_fds) {
-        co_return error(errc::message_too_large, "a message takes at most 253 handles");
-    }
+    COPROC_CO_TRY(check_fds(message));
     const cancel_scope& scope = co_await current_scope();
     COPROC_CO_TRY(co_await cancellation_point());
     if (!senders_.try_take()) {
@@ -109,6 +112,19 @@ result<void> message_socket::try_send(outgoing message) {
     progress done;
     while (done.sent < sizeof header + message.bytes.size()) {
         COPROC_TRY(send_some(message, header, done));
+    }
+    return success();
+}
+
+result<void> message_socket::send_blocking(outgoing message) {
+    COPROC_TRY(check_fds(message));
+    const message_header header = header_of(message);
+    progress done;
+    while (done.sent < sizeof header + message.bytes.size()) {
+        const auto sent = send_some(message, header, done);
+        if (!sent && sent.error() != errc::would_block) return sent;
+        if (!sent) system::wait_for_room(fd());
+        credit_ = 0;  // there is no loop that could be due a turn
     }
     return success();
 }

@@ -64,6 +64,9 @@ class message_socket {
     /// message of more than a few KB may have been cut. For those who have no loop.
     result<void> try_send(outgoing message);
 
+    /// The same, blocking while there is no room, however long. For those who have no loop.
+    result<void> send_blocking(outgoing message);
+
     /// Suspends until a whole message is there and describes it. errc::end_of_stream or
     /// errc::truncated when the peer is gone.
     /// The message stays until take() or drop(): nobody else may receive meanwhile, so both are

@@ -168,7 +168,7 @@ result<int> call_target(const record_place& place, decoder& arguments) {
 
 /// Mostly the parent is gone, or has changed its mind, and there is nobody to tell.
 [[noreturn]] void leave_without_bootstrap(child_side& side, const error& why) {
-    if (why != errc::end_of_stream) side.note_failure(why);
+    if (why != errc::end_of_stream && why != errc::truncated) side.note_failure(why);
     ::_exit(1);
 }
 

@@ -136,6 +136,7 @@ task<result<launched>> child::bear(std::shared_ptr<child> self, loop& home) {
         const auto settled = co_await birth->settled.wait();
         self->birth_.reset();
         if (!settled) {
+            self->control_.reset();  // not to be closed: from now on it is the birth's
             runtime_ref(home).spawn(put_away(self->name_, server, birth));
             co_return settled.error();
         }

@@ -50,6 +50,8 @@ class category final : public std::error_category {
                 return "the barrier is broken";
             case errc::not_supported:
                 return "not supported here";
+            case errc::child_failed:
+                return "the child process has failed";
         }
         return "unknown error";
     }

@@ -107,6 +107,11 @@ result<std::size_t> receive(int socket, ::msghdr& message) {
                       [&] { return ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT); });
 }
 
+void wait_for_room(int socket) noexcept {
+    ::pollfd waiting{socket, POLLOUT, 0};
+    while (::poll(&waiting, 1, -1) < 0 && errno == EINTR) {}
+}
+
 void write_to_stderr(const std::string& line) noexcept {
     ::sigset_t broken_pipe;
     ::sigset_t before;

@@ -61,6 +61,9 @@ result<std::size_t> receive(int socket, ::msghdr& message);
 /// broken stderr does not take is lost.
 void write_to_stderr(const std::string& line) noexcept;
 
+/// Blocks until a send could go on, or would fail.
+void wait_for_room(int socket) noexcept;
+
 /// The whole of a small file such as those in /proc.
 result<std::string> read_file(const char* path);
 

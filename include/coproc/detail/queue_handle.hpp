@@ -3,6 +3,7 @@
 
 #include <coproc/codec.hpp>
 #include <coproc/detail/check_temporary.hpp>
+#include <coproc/detail/use_message.hpp>
 #include <coproc/task.hpp>
 
 #include <cstddef>
@@ -28,9 +29,6 @@ namespace detail {
 
 class byte_queue;
 using queue_ref = std::shared_ptr<byte_queue>;
-
-/// Calls back with a message.
-using use_message = result<void> (*)(void* argument, decoder& message);
 
 /// Messages one behind the other.
 class message_batch {
@@ -89,16 +87,7 @@ result<void> end_oldest_lease(const queue_ref& of);
 void give_back(const queue_ref& to, const leased_message& message);
 task<result<void>> join_queue(queue_ref one);
 
-/// Decodes into an optional T.
-template <class T>
-result<void> decode_into(void* into, decoder& message) {
-    COPROC_TRY(auto decoded, message.template get<T>());
-    COPROC_TRY(message.finish());
-    static_cast<std::optional<T>*>(into)->emplace(std::move(decoded));
-    return success();
-}
-
-/// The same behind the others in a vector of T.
+/// Decodes behind the others in a vector of T.
 template <class T>
 result<void> decode_behind(void* others, decoder& message) {
     COPROC_TRY(auto decoded, message.template get<T>());

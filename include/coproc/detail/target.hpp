@@ -5,13 +5,10 @@
 
 #include <coproc/codec.hpp>
 #include <coproc/detail/code_place.hpp>
+#include <coproc/detail/target_arguments.hpp>
 #include <coproc/task.hpp>
 
-#include <concepts>
 #include <cstdint>
-#include <functional>
-#include <string>
-#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <typeinfo>
@@ -39,95 +36,6 @@ struct target_record {
     target_entry entry;
     bool is_coroutine;
 };
-
-/// How an argument or parameter of type T is kept: by value; texts as std::string.
-template <class T>
-struct carried {
-    using type = std::decay_t<T>;
-};
-template <class T>
-    requires std::same_as<std::decay_t<T>, std::string_view> ||
-             std::same_as<std::decay_t<T>, const char*> || std::same_as<std::decay_t<T>, char*>
-struct carried<T> {
-    using type = std::string;
-};
-template <class T>
-using carried_t = typename carried<T>::type;
-
-/// The parameter types of a function, or of a class with one operator().
-template <class T>
-struct parameters_of {
-    static constexpr bool known = false;
-};
-template <class R, class... P>
-struct parameters_of<R (*)(P...)> {
-    static constexpr bool known = true;
-    static constexpr std::size_t count = sizeof...(P);
-    template <std::size_t I>
-    using at = std::tuple_element_t<I, std::tuple<P...>>;
-};
-template <class R, class... P>
-struct parameters_of<R (*)(P...) noexcept> : parameters_of<R (*)(P...)> {};
-template <class C, class R, class... P>
-struct parameters_of<R (C::*)(P...)> : parameters_of<R (*)(P...)> {};
-template <class C, class R, class... P>
-struct parameters_of<R (C::*)(P...) const> : parameters_of<R (*)(P...)> {};
-template <class C, class R, class... P>
-struct parameters_of<R (C::*)(P...) noexcept> : parameters_of<R (*)(P...)> {};
-template <class C, class R, class... P>
-struct parameters_of<R (C::*)(P...) const noexcept> : parameters_of<R (*)(P...)> {};
-template <class T>
-    requires requires { &T::operator(); }
-struct parameters_of<T> : parameters_of<decltype(&T::operator())> {};
-
-/// What is carried for each argument: its parameter's type, or its own for a generic target.
-template <class Target, class Arguments, class Indices>
-struct stored_arguments;
-template <class Target, class... Args, std::size_t... I>
-struct stored_arguments<Target, std::tuple<Args...>, std::index_sequence<I...>> {
-    template <std::size_t Index, class Arg>
-    static auto one() {
-        using parameters = parameters_of<Target>;
-        if constexpr (parameters::known) {
-            if constexpr (Index < parameters::count) {
-                return std::type_identity<carried_t<typename parameters::template at<Index>>>();
-            } else {
-                return std::type_identity<carried_t<Arg>>();
-            }
-        } else {
-            return std::type_identity<carried_t<Arg>>();
-        }
-    }
-    using type = std::tuple<typename decltype(one<I, Args>())::type...>;
-};
-template <class Target, class... Args>
-using stored_t =
-    typename stored_arguments<Target, std::tuple<Args...>, std::index_sequence_for<Args...>>::type;
-
-/// Hands a kept argument over as an rvalue; to a parameter that is a C string, its characters.
-template <class Target, std::size_t I, class Carried>
-decltype(auto) pass(Carried& value) {
-    if constexpr (std::same_as<Carried, std::string> && parameters_of<Target>::known) {
-        using parameter = typename parameters_of<Target>::template at<I>;
-        if constexpr (std::is_pointer_v<std::decay_t<parameter>>) {
-            return value.c_str();
-        } else {
-            return std::move(value);
-        }
-    } else {
-        return std::move(value);
-    }
-}
-
-template <class Target, class Stored, std::size_t... I>
-constexpr bool can_call(std::index_sequence<I...>) {
-    return std::is_invocable_v<Target&, decltype(pass<Target, I>(
-                                            std::declval<std::tuple_element_t<I, Stored>&>()))...>;
-}
-template <class Target, class Stored, std::size_t... I>
-decltype(auto) call_target(Target& target, Stored& stored, std::index_sequence<I...>) {
-    return std::invoke(target, pass<Target, I>(std::get<I>(stored))...);
-}
 
 template <class T>
 inline constexpr bool is_task = false;
@@ -171,6 +79,34 @@ template <class Target>
 inline constexpr bool is_function_pointer =
     std::is_pointer_v<Target> && std::is_function_v<std::remove_pointer_t<Target>>;
 
+/// A target's own state travels unless it has none.
+template <class Target>
+result<Target> take_target(decoder& arguments) {
+    if constexpr (is_function_pointer<Target>) {
+        COPROC_TRY(const auto place, arguments.template get<code_place>());
+        COPROC_TRY(const void* function, function_at(place));
+        return reinterpret_cast<Target>(const_cast<void*>(function));
+    } else if constexpr (std::is_empty_v<Target>) {
+        return Target{};
+    } else {
+        return arguments.template get<Target>();
+    }
+}
+
+template <class Target>
+void put_target(encoder& into, const Target& target) {
+    if constexpr (is_function_pointer<Target>) {
+        auto place = place_of(reinterpret_cast<const void*>(target));
+        if (place) {
+            into.put(place.value());
+        } else {
+            into.fail(place.error());
+        }
+    } else if constexpr (!std::is_empty_v<Target>) {
+        into.put(target);
+    }
+}
+
 /// How the child calls a Target with Stored arguments.
 template <class Target, class Stored>
 struct entry_of {
@@ -182,7 +118,7 @@ struct entry_of {
                   "other values come back through a connection");
 
     static result<int> run(decoder& arguments, const target_caller& caller) {
-        COPROC_TRY(auto target, take_target(arguments));
+        COPROC_TRY(auto target, take_target<Target>(arguments));
         COPROC_TRY(auto stored, arguments.template get<Stored>());
         COPROC_TRY(arguments.finish());
         caller.arguments_decoded();
@@ -193,32 +129,6 @@ struct entry_of {
             return 0;
         } else {
             return to_exit_code(call_target(target, stored, indices));
-        }
-    }
-
-    /// A target's own state travels unless it has none.
-    static result<Target> take_target(decoder& arguments) {
-        if constexpr (is_function_pointer<Target>) {
-            COPROC_TRY(const auto place, arguments.template get<code_place>());
-            COPROC_TRY(const void* function, function_at(place));
-            return reinterpret_cast<Target>(const_cast<void*>(function));
-        } else if constexpr (std::is_empty_v<Target>) {
-            return Target{};
-        } else {
-            return arguments.template get<Target>();
-        }
-    }
-
-    static void put_target(encoder& into, const Target& target) {
-        if constexpr (is_function_pointer<Target>) {
-            auto place = place_of(reinterpret_cast<const void*>(target));
-            if (place) {
-                into.put(place.value());
-            } else {
-                into.fail(place.error());
-            }
-        } else if constexpr (!std::is_empty_v<Target>) {
-            into.put(target);
         }
     }
 
@@ -249,7 +159,7 @@ class start_request_of final : public start_request {
           arguments_(std::forward<Args>(args)...) {}
 
     void encode(encoder& into) const override {
-        entry_of<Target, Stored>::put_target(into, target_);
+        put_target(into, target_);
         into.put(arguments_);
     }
 
@@ -276,6 +186,26 @@ constexpr void check_target() {
     static_assert(is_target<Target>,
                   "a target is a function, a class without state or an aggregate with operator(); "
                   "a capturing lambda cannot travel: give what it captures as arguments");
+}
+
+/// Can a process be started with these? Does not compile unless it can; says what to do.
+template <class Target, class... Args>
+constexpr bool check_start() {
+    using plain = std::decay_t<Target>;
+    using stored = stored_t<plain, std::decay_t<Args>...>;
+    check_target<plain>();
+    check_transferable<stored>();
+    constexpr bool callable =
+        can_call<plain, stored>(std::make_index_sequence<std::tuple_size_v<stored>>());
+    static_assert(callable,
+                  "the target cannot be called with these arguments: give one for each "
+                  "parameter, defaults included; they are passed as rvalues, so parameters "
+                  "are values or const references");
+    constexpr bool storable = std::is_constructible_v<stored, Args&&...>;
+    static_assert(storable || !callable,
+                  "an argument cannot be converted to its parameter's type; one that cannot "
+                  "be copied, such as a connection, is given away with std::move");
+    return callable && storable && transferable<stored> && is_target<plain>;
 }
 
 }  // namespace coproc::detail
