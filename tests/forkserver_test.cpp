@@ -393,6 +393,75 @@ CO_TEST_CASE("forkserver: mutexes know their owner, and its death, in the childr
     CHECK(status.code() == 0);
 }
 
+namespace {
+
+task<void> become_nobody(connection to) {
+    (void)co_await ask<facts>(by_server, send_facts);
+    const bool is_nobody =
+        ::setresgid(65534, 65534, 65534) == 0 && ::setresuid(65534, 65534, 65534) == 0;
+    std::vector<facts> found;
+    if (is_nobody) found = co_await facts_of_children();
+    found.push_back({{"server", server_pid() != 0 ? "there" : "none"}});
+    (co_await to.send(found)).value();
+}
+
+task<void> leave_network(connection to) {
+    (void)co_await ask<facts>(by_server, send_facts);
+    std::vector<std::string> found;
+    if (::unshare(CLONE_NEWNET) == 0) {
+        const auto here = std::filesystem::read_symlink("/proc/self/ns/net").string();
+        const auto there = co_await ask<std::string>(by_server, [](connection back) -> task<void> {
+            const auto name = std::filesystem::read_symlink("/proc/self/ns/net").string();
+            (co_await back.send(name)).value();
+        });
+        found = {here, there.value()};
+    }
+    (co_await to.send(found)).value();
+}
+
+}  // namespace
+
+CO_TEST_CASE("forkserver: a program that becomes somebody else has children of its kind",
+             "[process][forkserver]") {
+    if (::getuid() != 0) co_return;
+    const auto found = (co_await ask<std::vector<facts>>({}, become_nobody)).value();
+    REQUIRE(found.size() == 3);
+    CHECK(same(found).at("Uid") == "Uid:\t65534\t65534\t65534\t65534");
+    CHECK(found.at(2).at("server") == "there");
+    const auto spaces = (co_await ask<std::vector<std::string>>({}, leave_network)).value();
+    if (!spaces.empty()) CHECK(spaces.at(0) == spaces.at(1));
+}
+
+CO_TEST_CASE("forkserver: an environment of any size travels, as it is", "[process][forkserver]") {
+    process first(by_server, give, 0);
+    (co_await run_to_end(first)).value();
+    std::vector<std::string> texts;
+    for (int i = 0; i < 10; ++i) {
+        texts.push_back("COPROC_BIG_" + std::to_string(i) + "=" + std::string(100000, 'x'));
+    }
+    texts.insert(texts.end(), {"TWICE=1", "TWICE=2", "without equals", "EMPTY="});
+    std::vector<char*> variables;
+    for (std::string& text : texts) variables.push_back(text.data());
+    variables.push_back(nullptr);
+    char** const before = ::environ;
+    const auto count = [] {
+        int found = 0;
+        for (char** one = ::environ; *one != nullptr; ++one) ++found;
+        return std::string(::getenv("TWICE") != nullptr ? ::getenv("TWICE") : "") == "1" ? found
+                                                                                         : 99;
+    };
+    const auto count_none = [] { return ::environ != nullptr && *::environ == nullptr ? 0 : 1; };
+    ::environ = variables.data();
+    process p(by_server, count);
+    const auto many = co_await run_to_end(p);
+    ::environ = variables.data() + texts.size();
+    process q(by_server, count_none);
+    const auto none = co_await run_to_end(q);
+    ::environ = before;
+    CHECK(many.value().code() == 14);
+    CHECK(none.value().code() == 0);
+}
+
 // -- preloading
 
 namespace {
@@ -465,6 +534,19 @@ CO_TEST_CASE("forkserver: what the clone is refused for is the start's error",
     const auto started = co_await p.start();
     CHECK(started.error() == std::errc::resource_unavailable_try_again);
     CHECK(p.to_string().find("initial") != std::string::npos);
+}
+
+CO_TEST_CASE("forkserver: where the clone is not allowed, processes are spawned",
+             "[process][forkserver]") {
+    const preloaded forbidding([] {
+        coproc::system::set_fault_hook(
+            [](const char* call) noexcept { return std::strcmp(call, "clone") == 0 ? EPERM : 0; });
+    });
+    const log_lines lines;
+    process p(by_server, give, 4);
+    const auto status = (co_await run_to_end(p)).value();
+    CHECK(status.code() == 4);
+    CHECK(lines.count("no fork server") == 1);
 }
 
 // -- what becomes of them when the server dies

@@ -63,7 +63,7 @@ struct message_socket::progress {
 };
 
 void message_socket::close() noexcept {
-    watch_.detach();
+    watch_.close();
     fd_.reset();
     // Somebody may be waiting for the end of what they lead to.
     fds_.clear();

@@ -174,15 +174,13 @@ result<int> call_target(const record_place& place, decoder& arguments) {
 
 /// The first message; in a child of the fork server, which the parent has made with another one.
 child_side& find_own_side(unique_fd control) {
-    auto* side = new child_side(std::move(control));
-    const auto first = side->wait_message();
-    if (!first) leave_without_bootstrap(*side, first.error());
-    if (first.value().type != control::service_type) return *side;
-    unique_fd own = serve(side->control(), first.value());
+    auto& side = *new child_side(std::move(control));
+    const auto first = side.wait_message();
+    if (!first) leave_without_bootstrap(side, first.error());
+    if (first.value().type != control::service_type) return side;
+    unique_fd own = serve(side.control(), first.value());
     // From here on in each child.
-    side = new child_side(std::move(own));
-    side->say_hello();
-    return *side;
+    return *new child_side(std::move(own));
 }
 
 /// What the parent has changed since the fork server was made comes first, if there is anything.

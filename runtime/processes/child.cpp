@@ -60,10 +60,10 @@ result<void> child::watch_exit(loop& home) {
     const auto on_message = [](void* self) noexcept { static_cast<child*>(self)->listen(); };
     // Otherwise it is heard at its end.
     (void)control_->watch().call_when_readable(home, on_message, this);
-    // What came along with the child's first word.
-    if (!control_->unread_bytes().empty()) listen();
     home_ = &home;
     children::instance().follow(home);
+    // What came along with the child's first word.
+    if (!control_->unread_bytes().empty()) listen();
     return success();
 }
 
@@ -130,8 +130,8 @@ void child::hear(const message_header& header) {
         if (child_side* const side = this_child_side()) {
             side->tell_birth(pidfd.value().get(), who);
         }
-        if (home_ != nullptr)
-            home_->resident_of<descendants>().watch(std::move(pidfd).value(), who);
+        if (loop* const here = home_)
+            here->resident_of<descendants>().watch(std::move(pidfd).value(), who);
     }
 }
 
@@ -163,6 +163,7 @@ task<result<exit_status>> child::join(std::shared_ptr<child> self) {
     if (now == state::closed) co_return errc::closed;
     if (now == state::initial || now == state::starting) co_return errc::not_started;
     COPROC_CO_TRY(co_await wait_end(self));
+    if (!self->end_) co_return errc::not_started;  // a start that failed after all
     co_return *self->end_;
 }
 

@@ -18,6 +18,7 @@
 #include "waits/fd_watch.hpp"
 #include "words/system.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -66,7 +67,8 @@ class child : public std::enable_shared_from_this<child> {
     result<encoder> make_bootstrap();
     void become_initial() noexcept;
     static task<result<void>> begin(std::shared_ptr<child> self, loop& home);
-    static task<result<launched>> bear(std::shared_ptr<child> self, loop& home);
+    static task<result<launched>> bear(std::shared_ptr<child> self, loop& home,
+                                       std::optional<changes>& changed);
     result<unique_fd> open_control();
     result<void> adopt(loop& home, launched born);
     static task<void> put_away(std::string name, forkserver& server, forkserver::birth_ref birth);
@@ -88,9 +90,9 @@ class child : public std::enable_shared_from_this<child> {
     bool is_coroutine_;
     bool dropped_ = false;
 
-    int pid_ = 0;
+    std::atomic<int> pid_ = 0;  // children::active() looks from any thread
     int parent_pid_ = 0;  // a plain fork of the parent has a copy of this object, and no children
-    loop* home_ = nullptr;
+    std::atomic<loop*> home_ = nullptr;
     unique_fd pidfd_;
     forkserver::birth_ref birth_;  // while the fork server has been asked
     std::unique_ptr<fd_watch> exit_watch_;

@@ -19,6 +19,11 @@ namespace coproc::detail {
 result<message_header> child_side::wait_message() {
     for (;;) {
         const auto header = control_.try_message();
+        if (header && header.value().type == control::hello_type) {
+            control_.drop(header.value());
+            say_hello();
+            continue;
+        }
         if (header || header.error() != errc::would_block) return header;
         ::pollfd waiting{control_.fd(), POLLIN, 0};
         if (::poll(&waiting, 1, -1) < 0 && errno != EINTR) return std::errc::io_error;
@@ -86,7 +91,7 @@ void child_side::report(int code) noexcept {
 
 void child_side::say_hello() noexcept {
     const auto me = system::open_process(::getpid());
-    if (!me) return;
+    if (!me) ::_exit(1);  // the parent will never know us
     encoder message;
     message.put(control::hello{::getpid()});
     const int fds[] = {me.value().get()};

@@ -16,7 +16,7 @@ class child_side {
 
     message_socket& control() noexcept { return control_; }
 
-    /// Waits, blocking, for a message, which stays.
+    /// Waits, blocking, for a message, which stays. Says who it is, if it is asked.
     result<message_header> wait_message();
     /// Errors: the parent is gone, or sent something else.
     result<message_header> wait_bootstrap();
@@ -29,12 +29,11 @@ class child_side {
     void note_exception(const std::exception_ptr& thrown);
     /// Tells the parent the exit code, and what was noted.
     void report(int code) noexcept;
-    /// Tells it that we are there, if the fork server cannot.
-    void say_hello() noexcept;
     /// Tells it of a child of ours, or of a child's.
     void tell_birth(int pidfd, std::uint64_t participant) noexcept;
 
  private:
+    void say_hello() noexcept;
     void note(std::string type, std::string message, bool expected = false);
 
     message_socket control_;

@@ -100,12 +100,20 @@ task<result<void>> child::start(std::shared_ptr<child> self) {
 task<result<void>> child::begin(std::shared_ptr<child> self, loop& home) {
     COPROC_CO_TRY(self->lifeline_, lifeline::hold());
     COPROC_CO_TRY(const auto bootstrap, self->make_bootstrap());
-    COPROC_CO_TRY(auto born, co_await bear(self, home));
+    std::optional<changes> changed;
+    COPROC_CO_TRY(auto born, co_await bear(self, home, changed));
     COPROC_CO_TRY(self->adopt(home, std::move(born)));
     // If it ends meanwhile, look() closes the socket and lets go of it.
     const std::shared_ptr<message_socket> control = self->control_;
-    const auto sent =
-        co_await control->send({control::bootstrap_type, bootstrap.bytes(), bootstrap.fds()});
+    result<void> sent = success();
+    if (changed) {
+        const encoder& message = changed->message;
+        sent = co_await control->send({control::surroundings_type, message.bytes(), message.fds()});
+    }
+    if (sent) {
+        sent =
+            co_await control->send({control::bootstrap_type, bootstrap.bytes(), bootstrap.fds()});
+    }
     // A child that is gone already has been started; its exit status says the rest.
     if (sent || sent.error() == errc::end_of_stream || self->end_) co_return success();
     co_return co_await undo_start(self, sent.error());
@@ -117,21 +125,21 @@ void child::become_initial() noexcept {
     home_ = nullptr;
     pid_ = 0;
     pidfd_.reset();
-    state_ = state::initial;
+    if (state_ != state::closed) state_ = state::initial;
     // There will be no end; those who wait for it look again.
     ended_.wake_all();
 }
 
 /// By the fork server, if there can be one.
-task<result<launched>> child::bear(std::shared_ptr<child> self, loop& home) {
+task<result<launched>> child::bear(std::shared_ptr<child> self, loop& home,
+                                   std::optional<changes>& changed) {
     forkserver& server = home.resident_of<forkserver>();
     const bool by_server = self->options_.method == start_method::forkserver;
     while (by_server && server.is_usable()) {
         COPROC_CO_TRY(auto theirs, self->open_control());
-        COPROC_CO_TRY(const bool is_ready, server.prepare(*self->control_));
-        if (!is_ready) break;
         auto asked = co_await forkserver::ask(server, self->control_, std::move(theirs));
         COPROC_CO_TRY(const forkserver::birth_ref birth, std::move(asked));
+        if (!birth) break;
         self->birth_ = birth;
         const auto settled = co_await birth->settled.wait();
         self->birth_.reset();
@@ -141,7 +149,9 @@ task<result<launched>> child::bear(std::shared_ptr<child> self, loop& home) {
             co_return settled.error();
         }
         COPROC_CO_TRY(auto born, std::move(birth->outcome));
-        if (born) co_return std::move(*born);
+        if (!born) continue;
+        changed = std::move(birth->changed);
+        co_return std::move(*born);
     }
     COPROC_CO_TRY(const auto theirs, self->open_control());
     co_return launch(identity().arguments, theirs.get());
@@ -152,8 +162,9 @@ task<void> child::put_away(std::string name, forkserver& server, forkserver::bir
     loop& home = (co_await current_scope()).home();
     const auto settled = co_await shield(timeout(patience, birth->settled.wait()));
     if (!settled) {
-        server.lose();
-        (void)co_await shield(timeout(patience, birth->settled.wait()));
+        server.give_up_waiting(birth);
+        // Settled within the fork server's own patience.
+        (void)co_await shield(birth->settled.wait());
     }
     if (!birth->outcome || !birth->outcome.value()) co_return;
     const auto unwanted = std::make_shared<child>(std::move(name));

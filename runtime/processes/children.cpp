@@ -125,7 +125,9 @@ task<void> end_children(std::chrono::nanoseconds grace) {
     const cancel_scope& scope = co_await current_scope();
     family all;
     while (!(all = children::instance().of(scope.home())).empty()) {
-        if (const auto ended = co_await end_all(all); ended) continue;
+        // Who waits for a join takes a cancellation for the end of it.
+        const auto ended = co_await end_all(all);
+        if (ended && !scope.is_canceled()) continue;
         co_await stop_children(grace);
     }
 }

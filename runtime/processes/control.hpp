@@ -79,9 +79,9 @@ struct answer {
     std::string reason;
 };
 
-/// Child of the fork server to its parent, with a pidfd: it is there, should the server be gone.
-/// Its parent says what has changed since the server was made, if anything has (surroundings_type),
-/// and its bootstrap.
+/// Child of the fork server to its parent, with a pidfd: the answer to an empty message of this
+/// type, which comes if the server is gone. What has changed since the server was made comes before
+/// the bootstrap (surroundings_type).
 struct hello {
     int pid;
 };

@@ -5,13 +5,17 @@
 
 #include "processes/control.hpp"
 #include "processes/identity.hpp"
+#include "waits/fd_watch.hpp"
 #include "words/system.hpp"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -23,6 +27,10 @@ namespace {
 constexpr std::size_t most_births = 16;
 /// So many servers in a row may end without a child: then it is the program's or the system's way.
 constexpr int most_losses = 3;
+/// Within that a child says who it is, which has nothing else to do.
+constexpr std::chrono::seconds patience{5};
+/// For which a loop waits at its end for a server that has been killed.
+constexpr std::chrono::seconds longest_farewell{1};
 
 /// Which of the standard fds children get; see keep_standard_fds in launch_linux.cpp.
 unsigned standard_fds_to_give(std::vector<int>& fds) {
@@ -44,63 +52,58 @@ bool is_end(const error& why) {
 
 }  // namespace
 
-// The server.
-
-result<bool> forkserver::prepare(message_socket& control) {
-    const privileges mine = privileges::now();
-    auto now = surroundings::now();
-    if (!now) return false;
-    if (socket_ && (made_by_ != ::getpid() || mine != privileges_)) lose();
-    if (!socket_) {
-        privileges_ = mine;
-        surroundings_ = std::move(now).value();
-        COPROC_TRY(make());
-        return true;
-    }
-    if (now.value() == surroundings_) return true;
-    encoder changes;
-    const auto directory = encode_changes(changes, surroundings_, now.value());
-    if (!directory) return false;
-    COPROC_TRY(control.try_send({control::surroundings_type, changes.bytes(), changes.fds()}));
-    return true;
+void forkserver::grave::fill() noexcept {
+    (void)system::reap(pidfd.get());
+    family->graves_.erase(place);
 }
 
-result<void> forkserver::make() {
-    COPROC_TRY(lifeline_, lifeline::hold());
+// The server.
+
+result<void> forkserver::make(standing now) {
+    COPROC_TRY(auto kept, lifeline::hold());
     COPROC_TRY(auto ends, system::socket_pair());
+    auto socket = std::make_unique<message_socket>(std::move(ends[0]));
+    socket->accept_up_to(control::longest_report);
+    encoder message;
+    message.attach(kept->read_end());
+    message.put(control::service{control::build_identity, identity().preload});
+    // There is room in an empty socket.
+    COPROC_TRY(socket->try_send({control::service_type, message.bytes(), message.fds()}));
+    const auto on_message = [](void* self) noexcept { static_cast<forkserver*>(self)->listen(); };
+    COPROC_TRY(socket->watch().call_when_readable(*home_, on_message, this));
     COPROC_TRY(auto server, launch(identity().arguments, ends[1].get()));
     pidfd_ = std::move(server.pidfd);
+    socket_ = std::move(socket);
+    lifeline_ = std::move(kept);
+    made_under_ = std::move(now);
     made_by_ = ::getpid();
-    socket_ = std::make_unique<message_socket>(std::move(ends[0]));
-    socket_->accept_up_to(control::longest_report);
-    const auto on_message = [](void* self) noexcept { static_cast<forkserver*>(self)->listen(); };
-    auto begun = socket_->watch().call_when_readable(*home_, on_message, this);
-    if (begun) {
-        encoder message;
-        message.attach(lifeline_->read_end());
-        message.put(control::service{control::build_identity, identity().preload});
-        begun = socket_->try_send({control::service_type, message.bytes(), message.fds()});
-    }
-    // One that has ended already is noticed as any other one.
-    if (begun || begun.error() == errc::end_of_stream) return success();
-    lose();
-    return begun;
+    ++servers_so_far_;
+    return success();
 }
 
 forkserver::~forkserver() {
     births_.clear();
     lose();
+    for (grave& open : graves_) {
+        system::wait_until_readable(open.pidfd.get(), longest_farewell);
+        (void)system::reap(open.pidfd.get());
+    }
 }
 
 /// Those whose birth it has not told of are looked for.
 void forkserver::lose() {
     if (!socket_) return;
+    // Also for copies of the socket that a plain fork of this process has.
+    if (made_by_ == ::getpid()) (void)system::shut_down(socket_->fd(), SHUT_RDWR);
     socket_.reset();
     lifeline_.reset();
-    // In a plain fork of this process it is somebody else's.
     if (made_by_ == ::getpid()) {
         (void)system::signal_process(pidfd_.get(), SIGKILL);
-        system::wait_for_end(pidfd_.get());
+        grave& made = graves_.emplace_back(*this, std::move(pidfd_));
+        made.place = std::prev(graves_.end());
+        const auto on_end = [](void* ended) noexcept { static_cast<grave*>(ended)->fill(); };
+        // Otherwise when this loop ends.
+        (void)made.ending.call_when_readable(*home_, on_end, &made);
     }
     pidfd_.reset();
     const std::list<birth_ref> births = births_;
@@ -122,7 +125,7 @@ void forkserver::listen() {
     for (int most = 64; socket_ && most > 0; --most) {
         const auto header = socket_->try_message();
         if (!header && header.error() == errc::would_block) return;
-        if (!header && is_end(header.error())) return on_end();
+        if (!header && (is_end(header.error()) || !socket_->is_open())) return on_end();
         if (!header) {
             for (const birth_ref& one : births_) one->settled.wake_all(header.error());
             return;
@@ -139,7 +142,8 @@ void forkserver::hear(const message_header& header) {
     if (header.type != control::answer_type || !said) return;
     const control::answer& answer = said.value();
     if (answer.never) {
-        give_up(answer.reason);
+        const std::error_code why(answer.failure, std::system_category());
+        give_up(why ? error(why, answer.reason).message() : answer.reason);
         return lose();
     }
     const auto asked =
@@ -161,37 +165,50 @@ task<result<forkserver::birth_ref>> forkserver::ask(forkserver& self,
     while (self.births_.size() >= most_births) {
         COPROC_CO_TRY(co_await self.room_.wait());
     }
-    auto made = std::make_shared<birth>();
-    made->family = &self;
-    made->number = ++self.births_so_far_;
+    co_return self.ask_now(std::move(control), std::move(theirs));
+}
+
+result<forkserver::birth_ref> forkserver::ask_now(std::shared_ptr<message_socket> control,
+                                                  unique_fd theirs) {
+    auto now = standing::now();
+    if (!now) return birth_ref();
+    if (socket_ && (made_by_ != ::getpid() || !made_under_.can_become(now.value()))) lose();
+    auto made = std::make_shared<birth>(*this);
+    if (socket_ && made_under_.around != now.value().around) {
+        auto changed = find_changes(made_under_.around, now.value().around);
+        if (!changed) return birth_ref();
+        made->changed.emplace(std::move(changed).value());
+    }
+    if (!socket_) {
+        COPROC_TRY(make(std::move(now).value()));
+    }
+    made->server = servers_so_far_;
+    made->number = ++births_so_far_;
     made->control = std::move(control);
     made->theirs = std::move(theirs);
-    self.births_.push_back(made);
-    if (!self.socket_) {
-        self.settle(*made, std::nullopt);
-        co_return made;
-    }
     std::vector<int> fds{made->theirs.get()};
     const unsigned standard_fds = standard_fds_to_give(fds);
     encoder message;
     message.put(control::request{made->number, standard_fds});
     // There is room for so few requests.
-    const auto sent = self.socket_->try_send({control::request_type, message.bytes(), fds});
-    if (sent) co_return made;
-    if (sent.error() == errc::end_of_stream) {
-        self.on_end();
-    } else {
-        self.settle(*made, sent.error());
-    }
-    co_return made;
+    const auto sent = socket_->try_send({control::request_type, message.bytes(), fds});
+    if (!sent && sent.error() != errc::end_of_stream) return sent.error();
+    births_.push_back(made);
+    if (!sent) on_end();
+    return made;
 }
 
 void forkserver::settle(birth& born, result<std::optional<launched>> outcome) {
+    born.stop();
     born.outcome = std::move(outcome);
     born.control->watch().call_no_more();
     born.settled.open();
     births_.remove_if([&](const birth_ref& one) { return one.get() == &born; });
     room_.wake_one();
+}
+
+void forkserver::give_up_waiting(const birth_ref& unanswered) {
+    if (socket_ && servers_so_far_ == unanswered->server) lose();
 }
 
 /// The server is gone: is there a child at the other end?
@@ -201,8 +218,16 @@ void forkserver::look_for(birth& lost) {
         auto& looked_for = *static_cast<birth*>(argument);
         looked_for.family->on_message_of(looked_for);
     };
+    (void)lost.control->try_send({control::hello_type, {}, {}});
     const auto watching = lost.control->watch().call_when_readable(*home_, on_message, &lost);
-    if (!watching) settle(lost, watching.error());
+    if (!watching) return settle(lost, watching.error());
+    lost.start(*home_, time_after(patience));
+}
+
+/// There may be somebody who is stopped, or only a copy of the socket in a fork of this process.
+void forkserver::birth::on_time(alarm& late) noexcept {
+    auto& lost = static_cast<birth&>(late);
+    lost.family->settle(lost, std::nullopt);
 }
 
 void forkserver::on_message_of(birth& lost) {
@@ -219,6 +244,7 @@ void forkserver::on_message_of(birth& lost) {
         if (pidfd && said) found = launched{said.value().pid, std::move(pidfd).value()};
     }
     if (header) lost.control->drop(header.value());
+    if (found) losses_ = 0;
     settle(lost, std::move(found));
 }
 

@@ -3,12 +3,13 @@
 // children by it, made with the first and again whenever it is gone.
 //
 // A child's way: request to the server -> it clones -> its answer brings the pidfd. If the server
-// ends before it has answered, the child, if there is one, says so itself on its control socket; if
-// that ends instead, there is none. So each birth is settled once the server has answered or is
-// gone, and nobody is born twice, or lost.
-// (A child that is killed before its first word, when the server has been killed before its answer,
+// ends before it has answered, the child, if there is one, is asked for it on its control socket,
+// where it waits for its bootstrap; if that is at its end, there is no child. So each birth is
+// settled once the server has answered or is gone, and nobody is born twice, or lost.
+// (A child that is killed before it has answered, when the server has been killed before it has,
 // stays a zombie for as long as this process lives.)
 
+#include <coproc/sleep.hpp>
 #include <coproc/task.hpp>
 
 #include "channels/message_socket.hpp"
@@ -31,34 +32,56 @@ class forkserver final : public resident {
     /// False once it has turned out that there is none to be had here.
     bool is_usable() const noexcept { return is_usable_; }
 
-    /// Makes a server, if there is none whose children would have our privileges, and tells the
-    /// child at the other end of `control` what has changed since. False: not now.
-    result<bool> prepare(message_socket& control);
-
     /// A child that has been asked for.
-    struct birth {
+    struct birth final : private alarm {
+        explicit birth(forkserver& asked) noexcept : alarm(&on_time), family(&asked) {}
+
         forkserver* family;
-        std::uint64_t number;
+        std::uint64_t server = 0;  ///< which one has been asked
+        std::uint64_t number = 0;
         std::shared_ptr<message_socket> control;
         /// The child's end, until its pidfd comes: there is a number free for that one then, also
         /// where file descriptors are short.
         unique_fd theirs;
+        /// What the child has to be told before its bootstrap.
+        std::optional<changes> changed;
         /// Woken with an error if nobody knows yet; opened when somebody does.
         wait_list settled;
         /// Empty: the server is gone, and the child was not born.
         result<std::optional<launched>> outcome = std::nullopt;
+
+     private:
+        friend class forkserver;
+        static void on_time(alarm& late) noexcept;
     };
     using birth_ref = std::shared_ptr<birth>;
 
-    /// Asks for a child that has `theirs` as its control socket, the other end of `control`.
+    /// Asks for a child that has `theirs` as its control socket, the other end of `control`; makes
+    /// a server first, if there is none whose children would have our rights. nullptr: not now.
     static task<result<birth_ref>> ask(forkserver& self, std::shared_ptr<message_socket> control,
                                        unique_fd theirs);
 
-    /// Ends the server, if there is one; the next start makes another.
-    void lose();
+    /// Nobody waits any more, and the server has not answered for long: that server ends, if it
+    /// has not, and the next start makes another.
+    void give_up_waiting(const birth_ref& unanswered);
 
  private:
-    result<void> make();
+    /// A server that is ending, until it can be reaped: that may take a while for one with much
+    /// memory, or that we may not kill.
+    struct grave {
+        grave(forkserver& all, unique_fd ended) noexcept
+            : family(&all), pidfd(std::move(ended)), ending(pidfd.get()) {}
+        void fill() noexcept;
+
+        forkserver* family;
+        unique_fd pidfd;
+        fd_watch ending;
+        std::list<grave>::iterator place;
+    };
+
+    result<birth_ref> ask_now(std::shared_ptr<message_socket> control, unique_fd theirs);
+    result<void> make(standing now);
+    void lose();
     void give_up(const std::string& why);
     void on_end();
     void listen();
@@ -72,13 +95,14 @@ class forkserver final : public resident {
     int losses_ = 0;  ///< of servers, since one has last made a child
     ::pid_t made_by_ = 0;
     std::shared_ptr<lifeline> lifeline_;
-    privileges privileges_;
-    surroundings surroundings_;
+    standing made_under_;
     unique_fd pidfd_;
     std::unique_ptr<message_socket> socket_;
+    std::uint64_t servers_so_far_ = 0;
     std::uint64_t births_so_far_ = 0;
     std::list<birth_ref> births_;
     wait_list room_;
+    std::list<grave> graves_;
 };
 
 }  // namespace coproc::detail

@@ -36,6 +36,8 @@ result<std::shared_ptr<lifeline>> lifeline::hold() {
     if (auto held = current.lock()) return held;
     if (registered != 0) return std::errc::not_enough_memory;
     COPROC_TRY(auto ends, system::pipe());
+    // A child opens it anew, perhaps as another user: who cannot reach our fds cannot reach it.
+    COPROC_TRY(system::make_public(ends[0].get()));
     auto made = std::make_shared<lifeline>();
     made->read_end_ = std::move(ends[0]);
     made->write_end_ = std::move(ends[1]);

@@ -16,6 +16,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <exception>
 
 namespace coproc::detail {
@@ -120,6 +121,7 @@ result<void> server::prepare(const message_header& order) {
     if (service.identity != control::build_identity) return errc::version_mismatch;
     COPROC_TRY(lifeline_, die_with_parent(lifeline.get()));
     COPROC_TRY(run_preload(service.preload));
+    std::fflush(nullptr);  // or each child would print it
     // What a terminal or an administrator sends to the family is not meant for the server.
     block_signals(true);
     COPROC_TRY(let_go_of_standard_fds());
@@ -176,8 +178,9 @@ unique_fd server::serve() {
         const long pid = clone_sibling(words_, pidfd);
         if (pid == 0) return begin_child(std::move(fds), asked.value().standard_fds);
         const int failure = pid < 0 ? errno : 0;
+        const bool never = failure == EPERM || failure == EINVAL || failure == ENOSYS;
         const unique_fd held(pidfd);
-        answer({asked.value().number, static_cast<int>(pid), failure, false, "clone"}, pidfd);
+        answer({asked.value().number, static_cast<int>(pid), failure, never, "clone"}, pidfd);
     }
 }
 

@@ -5,7 +5,7 @@
 // It is executed as a child is; its first message is a control::service where a child's is a
 // bootstrap. Then it answers each request with the new child's pidfd. What if it is killed
 //   before the clone: the request is gone, the control socket that was in it is at its end;
-//   between clone and answer: the child's first message to the application is its own pidfd;
+//   between clone and answer: the application asks the child itself for its pidfd;
 //   after the answer: nobody notices but the next start, which makes a new server.
 
 #include <coproc/detail/unique_fd.hpp>

@@ -3,18 +3,18 @@
 #include "words/system.hpp"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cstdlib>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 extern char** environ;
 
@@ -30,19 +30,27 @@ std::string environment_now() {
     return text;
 }
 
+/// The value of a line of /proc/…/status; empty if there is none.
+std::string_view value_in(std::string_view status, std::string_view name) {
+    const std::size_t at = status.find(name);
+    if (at == std::string_view::npos) return {};
+    const std::string_view rest = status.substr(at + name.size());
+    return rest.substr(0, rest.find('\n'));
+}
+
 /// umask() itself would have to change it to tell it, for all threads.
-result<unsigned> umask_now() {
-    COPROC_TRY(const unique_fd file, system::open_read_only("/proc/self/status"));
-    std::array<char, 256> begin;
-    COPROC_TRY(const std::size_t size,
-               system::read(file.get(), std::as_writable_bytes(std::span(begin))));
-    const std::string_view text(begin.data(), size);
-    constexpr std::string_view name = "Umask:\t";
-    const std::size_t at = text.find(name);
-    if (at == std::string_view::npos) return error(errc::not_supported, "no Umask in /proc");
+result<unsigned> umask_in(std::string_view status) {
+    const std::string_view text = value_in(status, "\nUmask:\t");
     unsigned mask = 0;
-    std::from_chars(text.data() + at + name.size(), text.data() + size, mask, 8);
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), mask, 8);
+    if (failed != std::errc{}) return error(errc::not_supported, "no Umask in /proc");
     return mask;
+}
+
+std::array<std::uint64_t, 2> identity_of(const char* path, int flags) {
+    struct ::stat found{};
+    if (::fstatat(AT_FDCWD, path, &found, flags) != 0) return {};
+    return {found.st_dev, found.st_ino};
 }
 
 std::string cpus_now() {
@@ -72,21 +80,62 @@ result<void> did(const char* call, int outcome) {
 
 }  // namespace
 
-result<surroundings> surroundings::now() {
+namespace {
+
+result<surroundings> surroundings_now(std::string_view status) {
     surroundings found;
     found.environment = environment_now();
     // Also of one that we may not enter any more.
-    struct ::stat directory{};
-    COPROC_TRY(did("fstatat", ::fstatat(AT_FDCWD, "", &directory, AT_EMPTY_PATH)));
-    found.directory_device = directory.st_dev;
-    found.directory_inode = directory.st_ino;
-    COPROC_TRY(found.umask, umask_now());
+    found.directory = identity_of("", AT_EMPTY_PATH);
+    COPROC_TRY(found.umask, umask_in(status));
     found.nice = nice_now();
     found.cpus = cpus_now();
     for (std::size_t i = 0; i < found.limits.size(); ++i) {
         found.limits[i] = limit_now(static_cast<int>(i));
     }
     return found;
+}
+
+privileges privileges_now(std::string_view status) {
+    privileges found;
+    ::getresuid(&found.users[0], &found.users[1], &found.users[2]);
+    ::getresgid(&found.groups[0], &found.groups[1], &found.groups[2]);
+    const int count = ::getgroups(0, nullptr);
+    found.more_groups.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+    if (count > 0) ::getgroups(count, found.more_groups.data());
+    found.secure_bits = ::prctl(PR_GET_SECUREBITS);
+    for (const std::string_view name :
+         {"\nCapInh:", "\nCapPrm:", "\nCapEff:", "\nCapBnd:", "\nCapAmb:", "\nNoNewPrivs:",
+          "\nSeccomp:", "\nSeccomp_filters:"}) {
+        found.security += value_in(status, name);
+    }
+    found.session = ::getsid(0);
+    found.process_group = ::getpgid(0);
+    found.root = identity_of("/", 0);
+    std::size_t next = 0;
+    for (const char* const space :
+         {"cgroup", "ipc", "mnt", "net", "pid_for_children", "user", "uts"}) {
+        const std::string path = std::string("/proc/thread-self/ns/") + space;
+        found.namespaces.at(next++) = identity_of(path.c_str(), 0)[1];
+    }
+    return found;
+}
+
+}  // namespace
+
+result<standing> standing::now() {
+    COPROC_TRY(const auto status, system::read_file("/proc/thread-self/status"));
+    COPROC_TRY(auto around, surroundings_now(status));
+    return standing{privileges_now(status), std::move(around)};
+}
+
+bool standing::can_become(const standing& later) const {
+    const auto& before = around.limits;
+    const auto& after = later.around.limits;
+    const bool has_risen = !std::ranges::equal(
+        before, after, [](const auto& a, const auto& b) { return a.hard >= b.hard; });
+    return rights == later.rights && around.nice <= later.around.nice && !has_risen &&
+           before[RLIMIT_STACK] == after[RLIMIT_STACK];
 }
 
 namespace {
@@ -96,16 +145,16 @@ void encode_change(encoder& into, const T& before, const T& now) {
     into.put(before == now ? std::optional<T>() : std::optional<T>(now));
 }
 
+/// Exactly as it is in the parent: setenv() would merge what is there twice.
 result<void> take_on_environment(const std::string& text) {
-    ::clearenv();
-    for (std::size_t at = 0; at < text.size();) {
-        const std::string_view variable(text.c_str() + at);
-        at += variable.size() + 1;
-        const std::size_t equals = variable.find('=');
-        if (equals == std::string_view::npos || equals == 0) continue;
-        const std::string name(variable.substr(0, equals));
-        COPROC_TRY(did("setenv", ::setenv(name.c_str(), variable.data() + equals + 1, 1)));
+    // Both are the environment for the rest of the process's life.
+    auto& kept = *new std::string(text);
+    auto& variables = *new std::vector<char*>;
+    for (std::size_t at = 0; at < kept.size(); at += std::strlen(kept.data() + at) + 1) {
+        variables.push_back(kept.data() + at);
     }
+    variables.push_back(nullptr);
+    environ = variables.data();
     return success();
 }
 
@@ -124,75 +173,50 @@ result<void> take_on_nice(const int& nice) {
 }
 
 template <class T, class TakeOn>
-result<void> take_on_change(decoder& changes, const TakeOn& take_on_this) {
-    COPROC_TRY(const auto change, changes.get<std::optional<T>>());
+result<void> take_on_change(decoder& changed, const TakeOn& take_on_this) {
+    COPROC_TRY(const auto change, changed.get<std::optional<T>>());
     if (!change) return success();
     return take_on_this(*change);
 }
 
 }  // namespace
 
-result<unique_fd> encode_changes(encoder& into, const surroundings& before,
-                                 const surroundings& now) {
-    unique_fd directory;
-    const bool has_moved = before.directory_device != now.directory_device ||
-                           before.directory_inode != now.directory_inode;
-    into.put(has_moved);
+result<changes> find_changes(const surroundings& before, const surroundings& now) {
+    changes found;
+    const bool has_moved = before.directory != now.directory;
+    found.message.put(has_moved);
     if (has_moved) {
-        COPROC_TRY(directory, system::open_directory("."));
-        into.attach(directory.get());
+        COPROC_TRY(found.directory, system::open_directory("."));
+        found.message.attach(found.directory.get());
     }
-    encode_change(into, before.environment, now.environment);
-    encode_change(into, before.umask, now.umask);
-    encode_change(into, before.nice, now.nice);
-    encode_change(into, before.cpus, now.cpus);
+    encode_change(found.message, before.environment, now.environment);
+    encode_change(found.message, before.umask, now.umask);
+    encode_change(found.message, before.nice, now.nice);
+    encode_change(found.message, before.cpus, now.cpus);
     for (std::size_t i = 0; i < now.limits.size(); ++i) {
-        encode_change(into, before.limits[i], now.limits[i]);
+        encode_change(found.message, before.limits[i], now.limits[i]);
     }
-    return directory;
+    return found;
 }
 
-result<void> take_on(decoder& changes) {
-    COPROC_TRY(const bool has_moved, changes.get<bool>());
+result<void> take_on(decoder& changed) {
+    COPROC_TRY(const bool has_moved, changed.get<bool>());
     if (has_moved) {
-        COPROC_TRY(const auto directory, changes.take_fd());
+        COPROC_TRY(const auto directory, changed.take_fd());
         COPROC_TRY(did("fchdir", ::fchdir(directory.get())));
     }
-    COPROC_TRY(take_on_change<std::string>(changes, take_on_environment));
-    COPROC_TRY(take_on_change<unsigned>(changes, take_on_umask));
-    COPROC_TRY(take_on_change<int>(changes, take_on_nice));
-    COPROC_TRY(take_on_change<std::string>(changes, take_on_cpus));
+    COPROC_TRY(take_on_change<std::string>(changed, take_on_environment));
+    COPROC_TRY(take_on_change<unsigned>(changed, take_on_umask));
+    COPROC_TRY(take_on_change<int>(changed, take_on_nice));
+    COPROC_TRY(take_on_change<std::string>(changed, take_on_cpus));
     for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
         const auto take_on_this = [&](const surroundings::limit& wanted) {
             const ::rlimit limit{wanted.soft, wanted.hard};
             return did("setrlimit", ::setrlimit(static_cast<__rlimit_resource>(resource), &limit));
         };
-        COPROC_TRY(take_on_change<surroundings::limit>(changes, take_on_this));
+        COPROC_TRY(take_on_change<surroundings::limit>(changed, take_on_this));
     }
-    return changes.finish();
-}
-
-privileges privileges::now() {
-    privileges found;
-    ::getresuid(&found.users[0], &found.users[1], &found.users[2]);
-    ::getresgid(&found.groups[0], &found.groups[1], &found.groups[2]);
-    const int count = ::getgroups(0, nullptr);
-    found.more_groups.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-    if (count > 0) ::getgroups(count, found.more_groups.data());
-    ::__user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    static_assert(sizeof found.capabilities == 2 * sizeof(::__user_cap_data_struct));
-    ::syscall(SYS_capget, &header, found.capabilities.data());
-    found.secure_bits = ::prctl(PR_GET_SECUREBITS);
-    found.no_new_privileges = ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
-    found.seccomp = ::prctl(PR_GET_SECCOMP);
-    found.session = ::getsid(0);
-    found.process_group = ::getpgid(0);
-    struct ::stat root{};
-    if (::stat("/", &root) == 0) {
-        found.root_device = root.st_dev;
-        found.root_inode = root.st_ino;
-    }
-    return found;
+    return changed.finish();
 }
 
 }  // namespace coproc::detail

@@ -61,6 +61,7 @@ result<void> fd_watch::join(loop& home) {
     if (poll_ != nullptr && poll_->home == &home) return success();
     assert((poll_ == nullptr || !has_waiters()) && "awaited on two loops at the same time");
     detach();
+    if (fd_ < 0) return errc::closed;
     if (const int refused = system::injected_fault("uv_poll_init"))
         return uv_error(-refused, "uv_poll_init");
     auto made = std::make_unique<poll>();
@@ -122,6 +123,11 @@ void fd_watch::call_no_more() noexcept {
     if (poll_ == nullptr || !readers_.empty()) return;
     armed_ &= ~UV_READABLE;
     rearm();
+}
+
+void fd_watch::close() noexcept {
+    detach();
+    fd_ = -1;
 }
 
 void fd_watch::detach() noexcept {

@@ -51,6 +51,8 @@ class fd_watch {
 
     /// Ends the waits with errc::closed and leaves the loop; a later wait joins one again.
     void detach() noexcept;
+    /// The same for good: the fd is going to be closed, and its number somebody else's.
+    void close() noexcept;
     bool has_waiters() const noexcept;
     int fd() const noexcept { return fd_; }
 

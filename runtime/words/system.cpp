@@ -85,6 +85,10 @@ result<void> set_nonblocking(int fd) {
     });
 }
 
+result<void> make_public(int fd) {
+    return attempt_void("fchmod", [&] { return ::fchmod(fd, 0444); });
+}
+
 result<void> shut_down(int socket, int how) {
     return attempt_void("shutdown", [&] { return ::shutdown(socket, how); });
 }
@@ -169,6 +173,11 @@ bool is_event_fd(int fd) noexcept {
 bool is_readable(int fd) noexcept {
     ::pollfd asked{fd, POLLIN, 0};
     return ::poll(&asked, 1, 0) > 0;
+}
+
+void wait_until_readable(int fd, std::chrono::milliseconds longest) noexcept {
+    ::pollfd asked{fd, POLLIN, 0};
+    ::poll(&asked, 1, static_cast<int>(longest.count()));
 }
 
 result<void> signal_process(int pidfd, int signal) {

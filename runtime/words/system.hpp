@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <optional>
@@ -48,6 +49,8 @@ result<unique_fd> open_directory(const char* path);
 /// Numbered `lowest` or above.
 result<unique_fd> duplicate(int fd, int lowest = 3);
 result<void> set_nonblocking(int fd);
+/// Readable for whoever can open it through /proc.
+result<void> make_public(int fd);
 result<void> shut_down(int socket, int how);
 
 /// errc::would_block when the fd has nothing or no room. 0 bytes read are the end of the stream.
@@ -80,6 +83,8 @@ bool is_event_fd(int fd) noexcept;
 bool is_process(int fd) noexcept;
 /// Would a read not block now?
 bool is_readable(int fd) noexcept;
+/// Blocks until it is so, or for `longest`.
+void wait_until_readable(int fd, std::chrono::milliseconds longest) noexcept;
 
 result<void> signal_process(int pidfd, int signal);
 result<unique_fd> open_process(::pid_t pid);
