@@ -11,6 +11,7 @@
 #include "processes/descendants.hpp"
 #include "processes/identity.hpp"
 #include "processes/launch_linux.hpp"
+#include "processes/placement_linux.hpp"
 #include "shared/shared_object.hpp"
 #include "words/system.hpp"
 
@@ -44,13 +45,12 @@ process_usage to_usage(const std::optional<::rusage>& usage) {
 }  // namespace
 
 child::child(const process_options& options, std::unique_ptr<start_request> request)
-    : options_(options),
+    : given_(options),
       request_(std::move(request)),
       is_coroutine_(request_->record().is_coroutine) {
     next_name next = take_next_name();
     path_ = std::move(next.path);
     name_ = options.name.empty() ? std::move(next.name) : std::string(options.name);
-    options_.name = {};
 }
 
 child::state child::current() {
@@ -71,10 +71,15 @@ result<void> child::check_startable() const {
     return success();
 }
 
-result<encoder> child::make_bootstrap() {
+result<encoder> child::make_bootstrap(std::vector<unique_fd>& opened) {
+    COPROC_TRY(given_.status());
     COPROC_TRY(auto target, place_of(request_->record()));
     const log_settings log = current_log_settings();
     const this_process& self = current_process();
+    encoder message;
+    message.give_away();
+    message.attach(lifeline_->read_end());
+    COPROC_TRY(auto place, prepare_placement(options_, message, opened));
     const control::bootstrap bootstrap{
         control::build_identity,
         name_,
@@ -86,10 +91,8 @@ result<encoder> child::make_bootstrap() {
         options_.on_parent_death == parent_death::cancel && is_coroutine_,
         static_cast<int>(log.level),
         log.to_stderr,
-        std::move(target)};
-    encoder message;
-    message.give_away();
-    message.attach(lifeline_->read_end());
+        std::move(target),
+        std::move(place)};
     message.put(bootstrap);
     request_->encode(message);
     COPROC_TRY(message.status());
@@ -108,7 +111,8 @@ task<result<void>> child::start(std::shared_ptr<child> self) {
     auto lifeline = lifeline::hold();
     if (!lifeline) co_return lifeline.error().within(step);
     self->lifeline_ = std::move(lifeline).value();
-    auto message = self->make_bootstrap();
+    std::vector<unique_fd> opened;  // until the message has been sent
+    auto message = self->make_bootstrap(opened);
     if (!message) co_return message.error().within(step);
     if (auto spawned = self->spawn(scope.home()); !spawned) {
         self->forget_process();
@@ -123,8 +127,9 @@ task<result<void>> child::start(std::shared_ptr<child> self) {
     const bool started = sent || sent.error() == errc::end_of_stream || self->end_;
     if (!started) co_return co_await undo_start(self, sent.error().within(step));
     self->request_.reset();
+    self->given_.release_fds();
     if (self->state_ == state::starting) self->state_ = state::started;
-    if (self->dropped_) (void)self->signal(SIGKILL);
+    if (self->dropped_) self->drop();
     log(log_level::debug,
         "started process " + self->name_ + " with pid " + std::to_string(self->pid_));
     co_return success();
@@ -135,7 +140,7 @@ result<void> child::spawn(loop& home) {
     if (ends[1].get() <= control_fd_in_child) {
         COPROC_TRY(ends[1], system::duplicate(ends[1].get(), control_fd_in_child + 1));
     }
-    COPROC_TRY(auto born, launch(identity().arguments, ends[1].get()));
+    COPROC_TRY(auto born, launch(identity().arguments, ends[1].get(), leading_of(options_)));
     state_ = state::starting;
     pid_ = born.pid;
     parent_pid_ = ::getpid();
@@ -192,7 +197,7 @@ task<result<void>> child::undo_start(std::shared_ptr<child> self, error why) {
 // Ending.
 
 void child::look() noexcept {
-    if (end_) return;
+    if (end_ || !end_group_of_ended()) return;
     const auto reaped = system::reap(pidfd_.get());
     if (!reaped && reaped.error() == errc::would_block) return;
     const std::shared_ptr<child> alive = shared_from_this();
@@ -254,13 +259,16 @@ result<exit_status> child::conclude(const result<system::end_of_process>& reaped
     if (!reaped && !reported_) {
         return error(errc::status_lost, "process " + name_ + " (pid " + std::to_string(pid_) + ")");
     }
-    if (!reaped) return *reported_;
-    const system::end_of_process& end = reaped.value();
-    exit_status status(end.code, end.core_dumped, to_usage(end.usage));
+    exit_status status = reported_.value_or(exit_status());
+    if (reaped) {
+        const system::end_of_process& end = reaped.value();
+        status = exit_status(end.code, end.core_dumped, to_usage(end.usage));
+    }
     if (reported_ && status.signal() == 0) {
         status.set_exception(reported_->exception_type(), reported_->exception_message(),
                              reported_->failure());
     }
+    status.set_limit(limit_reached(options_.limits, status, killed_));
     return status;
 }
 
@@ -303,6 +311,7 @@ task<result<exit_status>> child::stop(std::shared_ptr<child> self, std::chrono::
         COPROC_CO_TRY(co_await asked->ask_to_end());
         co_return co_await join(asked);
     };
+    self->begin_to_end_group();
     if (self->current() == state::stopped) co_return co_await join(self);
     auto ended = co_await timeout(grace, ask_and_join(self));
     if (ended || ended.error() != errc::timed_out) co_return ended;
@@ -312,6 +321,7 @@ task<result<exit_status>> child::stop(std::shared_ptr<child> self, std::chrono::
 
 task<void> child::terminate(std::shared_ptr<child> self, std::chrono::nanoseconds grace) {
     // One that is still being started knows nothing of its target yet.
+    self->begin_to_end_group();
     const bool running = self->current() == state::started;
     if (!running && self->pidfd_) (void)system::signal_process(self->pidfd_.get(), SIGKILL);
     (void)self->signal(SIGTERM);
@@ -323,7 +333,9 @@ task<void> child::terminate(std::shared_ptr<child> self, std::chrono::nanosecond
 
 void child::drop() noexcept {
     dropped_ = options_.kill_on_drop;
-    if (dropped_) (void)signal(SIGKILL);
+    if (!dropped_) return;
+    begin_to_end_group();
+    (void)signal(SIGKILL);
 }
 
 result<void> child::signal(int number) {
@@ -339,7 +351,7 @@ result<void> child::signal(int number) {
             break;
     }
     if (::getpid() != parent_pid_) return error(errc::not_supported, "a child of another process");
-    auto sent = system::signal_process(pidfd_.get(), number);
+    auto sent = send(number);
     if (!sent && sent.error() == std::errc::no_such_process) return success();
     return sent;
 }
@@ -349,6 +361,7 @@ result<void> child::close() {
     if (now == state::starting || now == state::started) return errc::still_running;
     state_ = state::closed;
     request_.reset();
+    given_.release_fds();
     pidfd_.reset();
     return success();
 }

@@ -11,6 +11,7 @@
 #include <coproc/process_options.hpp>
 
 #include "channels/message_socket.hpp"
+#include "processes/kept_options.hpp"
 #include "processes/lifeline_linux.hpp"
 #include "shared/participant.hpp"
 #include "waits/fd_watch.hpp"
@@ -59,7 +60,7 @@ class child : public std::enable_shared_from_this<child> {
 
  private:
     result<void> check_startable() const;
-    result<encoder> make_bootstrap();
+    result<encoder> make_bootstrap(std::vector<unique_fd>& opened);
     result<void> spawn(loop& home);
     static task<result<void>> undo_start(std::shared_ptr<child> self, error why);
     task<result<void>> ask_to_end();
@@ -69,15 +70,23 @@ class child : public std::enable_shared_from_this<child> {
     void hear(const message_header& header);
     result<exit_status> conclude(const result<system::end_of_process>& reaped) const;
     void forget_process() noexcept;
+    bool leads_group() const noexcept { return options_.group || options_.session; }
+    void begin_to_end_group() noexcept;
+    bool end_group_of_ended() noexcept;
+    void kill_group() noexcept;
+    result<void> send(int number) noexcept;
     result<void> watch_exit(loop& home);
 
     std::string name_;
     std::string path_;
-    process_options options_;
+    kept_options given_;
+    const process_options& options_ = given_.get();
     std::unique_ptr<start_request> request_;
     state state_ = state::initial;
     bool is_coroutine_;
     bool dropped_ = false;
+    bool ends_group_ = false;  // what is left of it when the process has ended
+    bool killed_ = false;      // by us
 
     int pid_ = 0;
     int parent_pid_ = 0;  // a plain fork of the parent has a copy of this object, and no children

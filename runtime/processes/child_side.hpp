@@ -33,6 +33,7 @@ class child_side {
 
  private:
     void note(std::string type, std::string message, bool expected = false);
+    void note_code(const std::error_code& why) noexcept;
 
     message_socket control_;
     message_header bootstrap_{};

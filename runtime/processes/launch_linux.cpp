@@ -28,6 +28,7 @@ struct plan {
     char* const* environment;
     int control;
     bool shared_fds;
+    leading leads;
     const char* failed_call = nullptr;
     int failure = 0;
 };
@@ -102,6 +103,8 @@ void reset_signals() {
     ::sigprocmask(SIG_SETMASK, &interrupt, nullptr);
 }
 
+long lead(const plan& work) { return begin_to_lead(work.leads); }
+
 long execute(const plan& work) {
     reset_signals();
     return ::execve("/proc/self/exe", work.arguments, work.environment);
@@ -114,6 +117,7 @@ int enter_child(void* argument) {
         did(work, "dup3", refused_or("child dup3", &place_control, work)) &&
         did(work, "close_range", refused_or("child close_range", &close_the_rest, work)) &&
         did(work, "fcntl", keep_standard_fds(work)) &&
+        did(work, "setpgid", refused_or("child setpgid", &lead, work)) &&
         did(work, "execve /proc/self/exe", refused_or("execve", &execute, work));
     ::_exit(127);
 }
@@ -178,12 +182,25 @@ result<launched> clone_child(plan& work) {
 
 }  // namespace
 
-result<launched> launch(const std::vector<std::string>& arguments, int control) {
+long begin_to_lead(leading what) noexcept {
+    switch (what) {
+        case leading::nothing:
+            break;
+        case leading::group:
+            return ::setpgid(0, 0);
+        case leading::session:
+            return ::setsid();
+    }
+    return 0;
+}
+
+result<launched> launch(const std::vector<std::string>& arguments, int control, leading leads) {
     std::vector<std::string> argument_texts = arguments;
     std::vector<std::string> environment_texts = child_environment();
     const std::vector<char*> argument_pointers = pointers_to(argument_texts);
     const std::vector<char*> environment_pointers = pointers_to(environment_texts);
-    plan work{argument_pointers.data(), environment_pointers.data(), control, has_close_range()};
+    plan work{argument_pointers.data(), environment_pointers.data(), control, has_close_range(),
+              leads};
     COPROC_TRY(auto child, clone_child(work));
     if (work.failure == 0) return child;
     // It is already ending: this wait is short, and nobody shall find a zombie.

@@ -28,8 +28,11 @@ class lifeline {
     unique_fd write_end_;
 };
 
-/// In the child: SIGKILL for this process when the parent of `read_end` is gone. At once, if it is
-/// gone already.
-result<void> die_with_parent(int read_end);
+/// Whom the parent's death ends.
+enum class mourners { process, group };
+
+/// In the child: SIGKILL for this process, or for the group that it leads, when the parent of
+/// `read_end` is gone. At once, if it is gone already.
+result<void> die_with_parent(int read_end, mourners who);
 
 }  // namespace coproc::detail
