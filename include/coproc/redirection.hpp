@@ -43,7 +43,7 @@ class redirection {
     static constexpr redirection to(int fd) noexcept { return redirection(fd); }
     /// An end of a pipe, which stays the caller's, to be closed: until then the other end does not
     /// see that the child has ended. What the child writes are bare bytes, no messages:
-    /// recv_stream() of the other end reads them, and send_stream() writes what it reads.
+    /// recv_some() of the other end reads them, and send_some() writes what it reads.
     static redirection to(const connection& end) noexcept;
     /// For standard_error alone: where standard_output leads.
     static constexpr redirection to_output() noexcept { return redirection(kind::output); }
