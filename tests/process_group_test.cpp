@@ -170,6 +170,27 @@ CO_TEST_CASE("group: stop leaves nothing of a group, though the leader ends with
     }
 }
 
+CO_TEST_CASE("group: a leader that has left its group is signaled, alone", "[process]") {
+    for (const int number : {SIGKILL, SIGTERM}) {
+        auto [ours, theirs] = coproc::pipe().value();
+        const auto ready = coproc::event::create().value();
+        process p(
+            {.group = true},
+            [](connection, coproc::event up) {
+                ::setpgid(0, ::getpgid(::getppid()));
+                up.set().value();
+                for (;;) ::pause();
+            },
+            std::move(theirs), ready);
+        (co_await p.start()).value();
+        (co_await ready.wait()).value();
+        CHECK(::getpgid(p.pid()) == ::getpgid(0));
+        p.send_signal(number).value();
+        const auto status = (co_await p.join()).value();
+        CHECK(status.signal() == number);
+    }
+}
+
 CO_TEST_CASE("group: stop kills a group that does not heed it, after the grace", "[process]") {
     running one;
     co_await begin(one, {.group = true}, "trap '' TERM; sleep 1000 & echo ready; wait; sleep 1000");
@@ -179,34 +200,37 @@ CO_TEST_CASE("group: stop kills a group that does not heed it, after the grace",
     CHECK(gone);
 }
 
-CO_TEST_CASE("group: what a leader has left behind is there, until it is stopped", "[process]") {
-    running one;
-    co_await begin(one, {.group = true}, "sleep 1000 & echo ready; exit 3");
-    const auto status = (co_await one.leader->join()).value();
-    CHECK(status.code() == 3);
-    one.leader->kill().value();  // after the end: a success without effect
-    std::array<std::byte, 1> nothing{};
-    const auto still = co_await coproc::timeout(50ms, one.output.recv_some(nothing));
-    CHECK(still.error() == errc::timed_out);
-    const auto stopped = (co_await one.leader->stop(1h)).value();
-    CHECK(stopped.code() == 3);
-    const bool gone = co_await is_gone(one);
+CO_TEST_CASE("group: what a leader leaves behind is killed, whatever has ended it", "[process]") {
+    for (const start_method method : both) {
+        for (const bool old : {false, true}) {
+            running one;
+            co_await begin(one, {.method = method, .group = true},
+                           "sleep 1000 & echo ready; exit 3");
+            std::optional<old_kernel> kernel;
+            if (old) kernel.emplace();
+            const auto status = (co_await one.leader->join()).value();
+            kernel.reset();
+            CHECK(status.code() == 3);
+            const bool gone = co_await is_gone(one);
+            CHECK(gone);
+            CHECK(one.leader->kill().has_value());
+        }
+    }
+    // Only the leader itself is asked here, and dies of it.
+    running killed;
+    co_await begin(killed, {.session = true}, script);
+    ::kill(killed.leader->pid(), SIGKILL);
+    (co_await killed.leader->join()).value();
+    const bool gone = co_await is_gone(killed);
     CHECK(gone);
 }
 
-CO_TEST_CASE("group: kill_on_drop ends a group, also when its leader has ended", "[process]") {
+CO_TEST_CASE("group: kill_on_drop ends it", "[process]") {
     running alive;
     co_await begin(alive, {.kill_on_drop = true, .group = true}, script);
     alive.leader.reset();
     const bool gone = co_await is_gone(alive);
     CHECK(gone);
-
-    running ended;
-    co_await begin(ended, {.kill_on_drop = true, .group = true}, "sleep 1000 & echo ready");
-    (co_await ended.leader->join()).value();
-    ended.leader.reset();
-    const bool gone_as_well = co_await is_gone(ended);
-    CHECK(gone_as_well);
 }
 
 CO_TEST_CASE("group: a daemon's group ends with it", "[process]") {
@@ -224,6 +248,14 @@ namespace {
 void leader_with_a_fork([[maybe_unused]] connection alive, coproc::event ready) {
     if (::fork() != 0) ready.set().value();
     for (;;) ::pause();
+}
+/// The parent of a shell whose command holds `alive` open as its stdout.
+task<result<void>> parent_of_shell(connection alive, start_method method) {
+    process leader({.method = method, .group = true, .standard_output = redirection::to(alive)},
+                   shell, script);
+    alive.close();
+    COPROC_CO_TRY(co_await leader.start());
+    co_return co_await coproc::sleep_for(24h);
 }
 task<result<void>> parent_of_leader(connection alive, coproc::event ready, start_method method) {
     process leader({.method = method, .group = true}, leader_with_a_fork, std::move(alive), ready);
@@ -244,6 +276,17 @@ CO_TEST_CASE("group: the parent's kill -9 ends the groups of its children", "[pr
         (co_await middle.join()).value();
         const auto end = co_await coproc::timeout(10s, ours.recv<int>());
         CHECK(end.error() == errc::end_of_stream);
+
+        auto [output, input] = coproc::pipe().value();
+        process other(parent_of_shell, std::move(input), method);
+        (co_await other.start()).value();
+        std::array<std::byte, 100> text{};
+        const auto said = co_await output.recv_some(text);
+        CHECK(said.has_value());
+        other.kill().value();
+        (co_await other.join()).value();
+        const auto gone = co_await coproc::timeout(10s, output.recv_some(text));
+        CHECK(gone.error() == errc::end_of_stream);
     }
 }
 

@@ -20,7 +20,17 @@ struct process_usage {
 };
 
 /// A limit of process_options, as the reason of an end.
-enum class process_limit { none, cpu_time, address_space, open_files };
+enum class process_limit {
+    none,
+    /// Ended by SIGXCPU, whoever sent that; or, if the process had such a limit and has used it up
+    /// (together with the children that it has waited for), by a SIGKILL that is not from here.
+    cpu_time,
+    /// It had such a limit, and std::bad_alloc or std::errc::not_enough_memory came out of the
+    /// target.
+    address_space,
+    /// It had such a limit, and std::errc::too_many_files_open came out of the target.
+    open_files,
+};
 
 class exit_status {
  public:
@@ -42,22 +52,16 @@ class exit_status {
     const std::string& exception_type() const noexcept { return exception_type_; }
     const std::string& exception_message() const noexcept { return exception_message_; }
     /// The code of the failed result or std::system_error, if the exception was one;
-    /// errc::unknown_target, errc::version_mismatch or errc::bad_message if the target was never
-    /// called.
+    /// errc::unknown_target, errc::version_mismatch, errc::bad_message or what refused an option of
+    /// the process if the target was never called.
     const std::error_code& failure() const noexcept { return failure_; }
 
     void set_exception(std::string type, std::string message, std::error_code failure);
 
-    /// The limit that ended it, as far as its end tells:
-    /// cpu_time       it died of SIGXCPU, whoever sent that; or, when it had a limit and has used
-    /// it
-    ///                up, of a SIGKILL that this process did not send;
-    /// address_space  when it had a limit: a std::bad_alloc or std::errc::not_enough_memory that
-    ///                came out of the target;
-    /// open_files     when it had a limit: std::errc::too_many_files_open came out of the target.
-    /// Not to be known: a target that dies in its own way of what it is refused, such as of SIGABRT
-    /// by a bad_alloc in a noexcept function, of SIGSEGV by a stack that cannot grow, or that
-    /// handles it and returns a code; and whether the memory was missing in the machine instead.
+    /// The limit that ended it. Not to be known: a target that dies in its own way of what it is
+    /// refused, such as of SIGABRT by a bad_alloc in a noexcept function or of SIGSEGV by a stack
+    /// that cannot grow, or that handles it and returns a code; and whether it was the machine that
+    /// had no more memory.
     process_limit limit() const noexcept { return limit_; }
     void set_limit(process_limit reached) noexcept { limit_ = reached; }
 

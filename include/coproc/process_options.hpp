@@ -25,19 +25,19 @@ enum class parent_death {
     cancel,  ///< a coroutine target is canceled; a plain one is killed
 };
 
-/// What the child may use; none: as much as its parent. Neither the child nor its children can take
-/// more (unless they have CAP_SYS_RESOURCE), and each child of its may use as much again.
-/// More than the parent's own hard limit needs that capability, too.
+/// What the child may use; none: as much as its parent. It cannot take more later, unless it has
+/// CAP_SYS_RESOURCE; nor can its children, each of which may use as much again. More than the
+/// parent's own hard limit needs that capability, too.
 struct process_limits {
-    /// Bytes of virtual memory, the program's own code and libraries included: some 50 MB before
-    /// the first line of the target, under AddressSanitizer terabytes. What does not fit is a
+    /// Bytes of virtual memory, code and libraries included: a small program has 8 MB before its
+    /// first line, a thread reserves some 70 MB, AddressSanitizer terabytes. What does not fit is a
     /// std::bad_alloc; less than is in use already fails the child before its target.
     std::optional<std::uint64_t> address_space{};
     /// CPU time of all its threads together, from 1 on: SIGXCPU when it is used up, and SIGKILL one
     /// second of CPU time later. Time in which it sleeps or waits does not count.
     std::optional<std::uint64_t> cpu_seconds{};
-    /// One more than the highest fd it can open. A child begins with about six, a coroutine target
-    /// opens some eight more, and what has been passed to it counts.
+    /// One more than the highest fd it can open. A plain target finds 6 in use, and what has been
+    /// passed to it; a coroutine needs 6 more to begin at all.
     std::optional<std::uint64_t> open_files{};
     /// Bytes of a core dump; 0: none is written.
     std::optional<std::uint64_t> core_size{};
@@ -64,9 +64,10 @@ struct process_options {
 
     /// The child leads a process group, from before start() completes: every signal that the parent
     /// sends reaches what it has started, too, such as a shell's commands, unless that has left the
-    /// group. Whatever has ended the child, stop(), the end of a daemon and kill_on_drop kill what
-    /// is left of the group; so does the parent's death while the child lives. A terminal's Ctrl-C
-    /// does not reach it, and reading from the terminal stops it (SIGTTIN).
+    /// group. The group ends with its leader: whatever has ended that, those who are left get
+    /// SIGKILL as soon as its parent's loop sees the end. The parent's own death kills all of it;
+    /// for that, a program that the child executes finds one more fd open. A terminal's Ctrl-C does
+    /// not reach the group, and reading from the terminal stops it (SIGTTIN).
     bool group = false;
     /// The child leads a session, without a terminal, and so a group, too.
     bool session = false;

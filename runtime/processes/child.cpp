@@ -129,7 +129,7 @@ task<result<void>> child::start(std::shared_ptr<child> self) {
     self->request_.reset();
     self->given_.release_fds();
     if (self->state_ == state::starting) self->state_ = state::started;
-    if (self->dropped_) self->drop();
+    if (self->dropped_) (void)self->signal(SIGKILL);
     log(log_level::debug,
         "started process " + self->name_ + " with pid " + std::to_string(self->pid_));
     co_return success();
@@ -311,7 +311,6 @@ task<result<exit_status>> child::stop(std::shared_ptr<child> self, std::chrono::
         COPROC_CO_TRY(co_await asked->ask_to_end());
         co_return co_await join(asked);
     };
-    self->begin_to_end_group();
     if (self->current() == state::stopped) co_return co_await join(self);
     auto ended = co_await timeout(grace, ask_and_join(self));
     if (ended || ended.error() != errc::timed_out) co_return ended;
@@ -321,7 +320,6 @@ task<result<exit_status>> child::stop(std::shared_ptr<child> self, std::chrono::
 
 task<void> child::terminate(std::shared_ptr<child> self, std::chrono::nanoseconds grace) {
     // One that is still being started knows nothing of its target yet.
-    self->begin_to_end_group();
     const bool running = self->current() == state::started;
     if (!running && self->pidfd_) (void)system::signal_process(self->pidfd_.get(), SIGKILL);
     (void)self->signal(SIGTERM);
@@ -333,9 +331,7 @@ task<void> child::terminate(std::shared_ptr<child> self, std::chrono::nanosecond
 
 void child::drop() noexcept {
     dropped_ = options_.kill_on_drop;
-    if (!dropped_) return;
-    begin_to_end_group();
-    (void)signal(SIGKILL);
+    if (dropped_) (void)signal(SIGKILL);
 }
 
 result<void> child::signal(int number) {

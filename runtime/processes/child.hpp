@@ -71,9 +71,7 @@ class child : public std::enable_shared_from_this<child> {
     result<exit_status> conclude(const result<system::end_of_process>& reaped) const;
     void forget_process() noexcept;
     bool leads_group() const noexcept { return options_.group || options_.session; }
-    void begin_to_end_group() noexcept;
     bool end_group_of_ended() noexcept;
-    void kill_group() noexcept;
     result<void> send(int number) noexcept;
     result<void> watch_exit(loop& home);
 
@@ -85,8 +83,7 @@ class child : public std::enable_shared_from_this<child> {
     state state_ = state::initial;
     bool is_coroutine_;
     bool dropped_ = false;
-    bool ends_group_ = false;  // what is left of it when the process has ended
-    bool killed_ = false;      // by us
+    bool killed_ = false;  // by us
 
     int pid_ = 0;
     int parent_pid_ = 0;  // a plain fork of the parent has a copy of this object, and no children

@@ -1,4 +1,4 @@
-// The group that a child leads: signals go to all of it, and what has to end, ends as a whole.
+// The group that a child leads: signals go to all of it, and it ends with its leader.
 
 #include "processes/child.hpp"
 #include "words/placing_linux.hpp"
@@ -10,28 +10,19 @@ namespace coproc::detail {
 result<void> child::send(int number) noexcept {
     if (number == SIGKILL) killed_ = true;
     if (!leads_group()) return system::signal_process(pidfd_.get(), number);
-    return system::signal_group(pidfd_.get(), pid_, number);
-}
-
-/// What does not end with the process will not be there after it; if the process has ended
-/// already, it is gone now.
-void child::begin_to_end_group() noexcept {
-    if (!leads_group()) return;
-    const state now = current();
-    if (now == state::started) ends_group_ = true;
-    if (now == state::stopped) kill_group();
-}
-
-void child::kill_group() noexcept {
-    if (pidfd_) (void)system::signal_group(pidfd_.get(), pid_, SIGKILL);
+    auto sent = system::signal_group(pidfd_.get(), pid_, number);
+    const bool nobody = !sent && sent.error() == std::errc::no_such_process;
+    // The leader may have left for another group.
+    if (nobody || number == SIGKILL) return system::signal_process(pidfd_.get(), number);
+    return sent;
 }
 
 /// False if the process has not ended. Called before it is reaped: afterwards, kernels before
 /// Linux 6.9 have no name for what is left of its group.
 bool child::end_group_of_ended() noexcept {
-    if (!ends_group_) return true;
+    if (!leads_group()) return true;
     if (!system::is_readable(pidfd_.get())) return false;
-    kill_group();
+    (void)system::signal_group(pidfd_.get(), pid_, SIGKILL);
     return true;
 }
 

@@ -58,6 +58,10 @@ result<void> die_with_parent(int read_end, mourners who) {
     COPROC_TRY(auto own, system::open_read_only(path.c_str()));
     const ::pid_t self = ::getpid();
     COPROC_TRY(system::kill_on_end_of(own.get(), who == mourners::group ? -self : self));
+    // A leader may execute a shell: with the fd, what the shell starts dies with the parent, too.
+    if (who == mourners::group) {
+        COPROC_TRY(system::keep_across_exec(own.get()));
+    }
     // An end before that was reported to nobody. Asked of the old description: one that is opened
     // when there is no writer any more does not count the pipe as ended.
     if (system::is_readable(read_end)) ::kill(::getpid(), SIGKILL);

@@ -78,6 +78,7 @@ bool is_readable(int fd) noexcept;
 
 result<void> signal_process(int pidfd, int signal);
 result<unique_fd> open_process(::pid_t pid);
+result<void> keep_across_exec(int fd);
 /// SIGKILL as soon as the read end of a pipe is at its end, for a process, or for a process group
 /// if the number is negative.
 result<void> kill_on_end_of(int pipe_read_end, ::pid_t whom);
