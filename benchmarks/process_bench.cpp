@@ -1,17 +1,25 @@
-// What does it cost to start a function in a process and join it, beside an exec of the same
-// program?
+// What does it cost to start a function in a process and join it, beside the bare system calls?
 //
-// start_join/CONTENDER/MB: the parent has touched MB megabytes. `bare` is clone(VM, VFORK, PIDFD)
-// and exec of this program, which returns from main() at once, awaited with one uv_poll and reaped;
-// `uv_spawn` is the same through libuv's own process handle.
+// start_join/CONTENDER/MB/FDS: the parent has touched MB megabytes and has FDS more fds open.
+// `bare` is a fork server of bare system calls (zygote.hpp); `coproc` has its own, and py_fork,
+// py_forkserver and py_spawn are Python's.
+// spawn_join/CONTENDER/MB/FDS: `bare` is clone(VM, VFORK, PIDFD) and exec of this program, which
+// returns from main() at once, awaited with one uv_poll and reaped; `uv_spawn` is the same through
+// libuv's own process handle.
+// start_join_among/CONTENDER/N: while N other children are alive.
 
 #include <coproc/process.hpp>
 #include <coproc/run.hpp>
 #include <coproc/runtime.hpp>
+#include <coproc/sleep.hpp>
 
 #include "ratios.hpp"
+#include "workers.hpp"
+#include "zygote.hpp"
 
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +28,7 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <vector>
 
 namespace {
@@ -35,19 +44,93 @@ void have_megabytes(std::int64_t wanted) {
     ballast.resize(size, 'x');
 }
 
-void nothing() {}
-
-coproc::task<int> start_and_join() {
-    coproc::process child(nothing);
-    (co_await child.start()).value();
-    co_return (co_await child.join()).value().code();
+/// Fds that the parent really has.
+void have_fds(std::int64_t wanted) {
+    static std::vector<int> held;
+    ::rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    for (; std::ssize(held) > wanted; held.pop_back()) ::close(held.back());
+    while (std::ssize(held) < wanted) held.push_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    coproc::bench::must(held.empty() || held.back() >= 0);
 }
 
-void with_coproc(benchmark::State& state) {
+void have(const benchmark::State& state) {
     have_megabytes(state.range(0));
-    auto home = coproc::runtime::create().value();
+    have_fds(state.range(1));
+}
+
+int nothing(int code) { return code; }
+coproc::task<void> for_ever() { (void)co_await coproc::sleep_for(std::chrono::hours(24)); }
+
+coproc::task<int> start_and_join(coproc::start_method method) {
+    coproc::process child({.method = method}, nothing, 7);
+    (co_await child.start()).value();
+    co_return (co_await child.join()).value().code() - 7;
+}
+
+coproc::task<std::vector<coproc::process>> start_others(std::int64_t count) {
+    std::vector<coproc::process> others;
+    for (; count > 0; --count) {
+        (co_await others.emplace_back(for_ever).start()).value();
+    }
+    co_return others;
+}
+
+void measure(benchmark::State& state, coproc::runtime& home, coproc::start_method method) {
+    // What is made once is not the question.
+    coproc::bench::must(home.run(start_and_join(method)) == 0);
     for (auto turn : state) {
-        if (home.run(start_and_join()) != 0) state.SkipWithError("the child failed");
+        if (home.run(start_and_join(method)) != 0) state.SkipWithError("the child failed");
+    }
+}
+
+void with_server(benchmark::State& state) {
+    have(state);
+    auto home = coproc::runtime::create().value();
+    measure(state, home, coproc::start_method::forkserver);
+    home.run(home.shutdown()).value();
+}
+
+void with_spawn(benchmark::State& state) {
+    have(state);
+    auto home = coproc::runtime::create().value();
+    measure(state, home, coproc::start_method::spawn);
+    home.run(home.shutdown()).value();
+}
+
+void with_others(benchmark::State& state) {
+    have_megabytes(10);
+    have_fds(0);
+    auto home = coproc::runtime::create().value();
+    {
+        auto others = home.run(start_others(state.range(0)));
+        measure(state, home, coproc::start_method::forkserver);
+        for (auto& other : others) other.kill().value();
+    }
+    home.run(home.shutdown()).value();
+}
+
+void with_zygote(benchmark::State& state) {
+    have(state);
+    coproc::bench::zygote server;
+    coproc::bench::must(server.run(nothing, 7) == 7);
+    for (auto turn : state) {
+        if (server.run(nothing, 7) != 7) state.SkipWithError("the child failed");
+    }
+}
+
+void with_python(benchmark::State& state, const char* method, int count) {
+    have_megabytes(0);
+    have_fds(0);
+    const std::string command = std::string("python_process.py ") + method + " " +
+                                std::to_string(state.range(0)) + " " +
+                                std::to_string(state.range(1)) + " " + std::to_string(count);
+    for (auto turn : state) {
+        const auto measured = coproc::bench::run_python(command);
+        if (measured.failure != nullptr) state.SkipWithError(measured.failure);
+        state.SetIterationTime(measured.seconds);
     }
 }
 
@@ -67,7 +150,7 @@ int execute(void*) {
 }
 
 void bare(benchmark::State& state) {
-    have_megabytes(state.range(0));
+    have(state);
     uv_loop_t loop;
     uv_loop_init(&loop);
     alignas(16) static std::array<char, 32 * 1024> stack;
@@ -95,7 +178,7 @@ void bare(benchmark::State& state) {
 }
 
 void with_uv_spawn(benchmark::State& state) {
-    have_megabytes(state.range(0));
+    have(state);
     uv_loop_t loop;
     uv_loop_init(&loop);
     char path[] = "/proc/self/exe";
@@ -122,17 +205,44 @@ void with_uv_spawn(benchmark::State& state) {
     uv_loop_close(&loop);
 }
 
-void parent_sizes(benchmark::internal::Benchmark* one) {
-    one->Arg(10)->Arg(500)->Unit(benchmark::kMicrosecond)->UseRealTime();
+void parents(benchmark::internal::Benchmark* one, bool with_huge) {
+    one->Args({10, 0})->Args({500, 0})->Args({10, 10000});
+    if (with_huge) one->Args({2000, 0});
+    one->Unit(benchmark::kMicrosecond);
+}
+
+void add(const std::string& name, void (*measured)(benchmark::State&), bool with_huge) {
+    auto* const made = benchmark::RegisterBenchmark(name.c_str(), measured);
+    parents(made, with_huge);
+    made->UseRealTime();
+}
+
+void add_python(const std::string& method, int count, bool with_huge) {
+    auto* const made = benchmark::RegisterBenchmark(
+        ("start_join/py_" + method).c_str(),
+        [=](benchmark::State& state) { with_python(state, method.c_str(), count); });
+    parents(made, with_huge);
+    made->Iterations(1)->UseManualTime();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     if (std::getenv("COPROC_BENCH_RETURN") != nullptr) return 0;
+    if (std::getenv("COPROC_BENCH_ZYGOTE") != nullptr) coproc::bench::serve_as_zygote();
     if (auto code = coproc::run_if_child()) return *code;
-    benchmark::RegisterBenchmark("start_join/bare", bare)->Apply(parent_sizes);
-    benchmark::RegisterBenchmark("start_join/coproc", with_coproc)->Apply(parent_sizes);
-    benchmark::RegisterBenchmark("start_join/uv_spawn", with_uv_spawn)->Apply(parent_sizes);
+    const bool is_whole = !coproc::bench::is_short_run(argc, argv);
+    add("start_join/bare", with_zygote, is_whole);
+    add("start_join/coproc", with_server, is_whole);
+    if (is_whole && coproc::bench::has_python()) {
+        add_python("fork", 20, true);
+        add_python("forkserver", 20, true);
+        add_python("spawn", 5, true);
+    }
+    add("spawn_join/bare", bare, is_whole);
+    add("spawn_join/coproc", with_spawn, is_whole);
+    add("spawn_join/uv_spawn", with_uv_spawn, false);
+    auto* const among = benchmark::RegisterBenchmark("start_join_among/coproc", with_others);
+    among->Arg(1)->Arg(is_whole ? 1000 : 10)->Unit(benchmark::kMicrosecond)->UseRealTime();
     return coproc::bench::run_all(argc, argv);
 }

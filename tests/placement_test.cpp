@@ -516,6 +516,7 @@ CO_TEST_CASE("placement: a kill, and time that is slept, are no limit of CPU tim
     CHECK(by_itself.limit() == process_limit::none);
 }
 
+#if !defined(__SANITIZE_ADDRESS__)  // whose shadow memory is larger than any limit
 namespace {
 
 void one_large_piece() {
@@ -550,7 +551,6 @@ int swallows() {
 
 }  // namespace
 
-#if !defined(__SANITIZE_ADDRESS__)  // whose shadow memory is larger than any limit
 CO_TEST_CASE("placement: memory that is used up is a bad_alloc, and its end says so", "[process]") {
     const quiet_stderr quiet;
     const coproc::process_limits most{.address_space = std::size_t{300} << 20};

@@ -222,7 +222,7 @@ CO_TEST_CASE("process: exact statuses although the host ignores SIGCHLD", "[proc
     const auto signal = co_await run_to_end(killed);
     const auto exception = co_await run_to_end(thrown);
     refusals execve("execve");
-    process never(give, 1);
+    process never({.method = coproc::start_method::spawn}, give, 1);
     const auto refused = co_await never.start();  // its own wait for the child must not hang
     ::sigaction(SIGCHLD, &before, nullptr);
     CHECK(code.value().code() == 7);

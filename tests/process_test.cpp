@@ -38,6 +38,7 @@ using coproc::exit_status;
 using coproc::process;
 using coproc::process_options;
 using coproc::result;
+using coproc::start_method;
 using coproc::task;
 using coproc::testing::ask;
 using coproc::testing::eventually;
@@ -304,6 +305,10 @@ T doubled(T value) {
     return value + value;
 }
 inline int inline_sum(int a, int b) { return a + b; }
+task<int> wait_for_peer(coproc::connection peer, int code) {
+    (void)co_await peer.recv<int>();
+    co_return code;
+}
 task<int> later(int code) {
     (co_await coproc::yield()).value();
     co_return code;
@@ -725,10 +730,12 @@ CO_TEST_CASE("process: a join that is given up leaves the process and the other 
 
 CO_TEST_CASE("process: is_alive and exit_code see the end without a turn of the loop",
              "[process]") {
-    process p(later, 33);
+    auto [ours, theirs] = coproc::pipe().value();
+    process p(wait_for_peer, std::move(theirs), 33);
     (co_await p.start()).value();
     CHECK(p.is_alive());
     CHECK_FALSE(p.exit_code().has_value());
+    ours.close();
     ::siginfo_t info{};  // waits for the end without reaping, while the loop stands still
     REQUIRE(::waitid(P_PID, static_cast<::id_t>(p.pid()), &info, WEXITED | WNOWAIT) == 0);
     CHECK_FALSE(p.is_alive());
@@ -908,7 +915,7 @@ CO_TEST_CASE("process: a thousand stops of one that does not read are no harm", 
 
 CO_TEST_CASE("process: a failed start says which step, leaves it initial, and can be repeated",
              "[process]") {
-    process p({.name = "unlucky"}, is_sample, sample_job());
+    process p({.name = "unlucky", .method = start_method::spawn}, is_sample, sample_job());
     struct step {
         const char* call;
         int error;
@@ -938,7 +945,7 @@ CO_TEST_CASE("process: a failed start says which step, leaves it initial, and ca
 
 CO_TEST_CASE("process: a failed start keeps a connection, too", "[process]") {
     auto [ours, theirs] = coproc::pipe().value();
-    process p(echo, std::move(theirs));
+    process p({.method = start_method::spawn}, echo, std::move(theirs));
     for (const char* call : {"execve", "sendmsg"}) {
         const refusing hook(call, EIO);
         const auto started = co_await p.start();
@@ -953,7 +960,7 @@ CO_TEST_CASE("process: a failed start keeps a connection, too", "[process]") {
 }
 
 CO_TEST_CASE("process: without close_range the fds are closed one by one", "[process]") {
-    const refusing hook("probe close_range", ENOSYS);
+    const refusing hook("probe close_range", ENOSYS);  // asked by the fork server's start, too
     const job sample = sample_job();
     CHECK_CODE(0, is_sample, sample);
     CHECK_CODE(5, [] {
@@ -980,7 +987,8 @@ CO_TEST_CASE("process: a start that is canceled before it begins never begins", 
 
 CO_TEST_CASE("process: a start that is canceled in the middle leaves nothing but what it was",
              "[process]") {
-    process p(count_bytes, std::vector<std::byte>(100000000, std::byte{0x5a}));
+    process p({.method = start_method::spawn}, count_bytes,
+              std::vector<std::byte>(100000000, std::byte{0x5a}));
     ::pid_t pid = 0;
     const auto body = [&](coproc::scope& s) -> task<result<void>> {
         s.spawn(

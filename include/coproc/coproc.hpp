@@ -9,6 +9,7 @@
 #include <coproc/error.hpp>
 #include <coproc/event.hpp>
 #include <coproc/exit_status.hpp>
+#include <coproc/forkserver.hpp>
 #include <coproc/generator.hpp>
 #include <coproc/joinable_queue.hpp>
 #include <coproc/lock.hpp>

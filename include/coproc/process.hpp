@@ -48,16 +48,17 @@ class process {
     process& operator=(process&&) noexcept;
     ~process();
 
-    /// Completes when the child executes the program. The object may be moved or dropped meanwhile;
-    /// all its waits are on one loop, until that loop is gone. Whatever goes wrong in it afterwards
-    /// is in its exit status. After an error the process is initial, with its arguments, and can be
-    /// started again.
+    /// Completes when the child has been made and told what to do; its target begins about then.
+    /// The object may be moved or dropped meanwhile; all its waits are on one loop, until that loop
+    /// is gone. Whatever goes wrong in it afterwards is in its exit status. After an error the
+    /// process is initial, with its arguments, and can be started again.
     /// Cancellation: the child is killed, the process is initial.
     /// Errors: errc::already_started; errc::not_bootstrapped; errc::unknown_target for a function
     /// of a library that a child would not have loaded; errc::closed for a closed handle among the
-    /// arguments; errc::not_supported in a set-uid program; std::errc::invalid_argument for an
-    /// option out of its range; what opening its directory and files refuses;
-    /// std::errc::too_many_files_open and what else clone and exec refuse.
+    /// arguments; errc::not_supported in a set-uid program; errc::canceled also if run() ends
+    /// before; std::errc::invalid_argument for an option out of its range; what opening its
+    /// directory and files refuses; std::errc::too_many_files_open and what else clone and exec
+    /// refuse.
     [[nodiscard]] task<result<void>> start();
 
     /// How it ended, when it has ended. By any number of tasks, any number of times.

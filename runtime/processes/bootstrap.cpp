@@ -8,6 +8,8 @@
 #include "processes/identity.hpp"
 #include "processes/launch_linux.hpp"
 #include "processes/lifeline_linux.hpp"
+#include "processes/server_linux.hpp"
+#include "processes/surroundings_linux.hpp"
 #include "shared/participant.hpp"
 #include "wire/modules.hpp"
 #include "words/system.hpp"
@@ -107,10 +109,13 @@ result<control::bootstrap> receive_bootstrap(child_side& side, decoder& message)
     become(bootstrap.participant);
     set_log_name(bootstrap.name);
     apply({static_cast<log_level>(bootstrap.log_level), bootstrap.log_to_stderr});
+    COPROC_TRY(take_lead(bootstrap.place));
     cancel_with_parent = bootstrap.cancel_on_parent_death;
     if (!cancel_with_parent) {
-        const bool leads = bootstrap.place.leads_group;
-        COPROC_TRY(die_with_parent(me.lifeline.get(), leads ? mourners::group : mourners::process));
+        const bool leads = bootstrap.place.leads != leading::nothing;
+        COPROC_TRY(auto kept,
+                   die_with_parent(me.lifeline.get(), leads ? mourners::group : mourners::process));
+        kept.release();  // for the rest of the process's life
     }
     this_child = &side;
     return bootstrap;
@@ -166,22 +171,47 @@ result<int> call_target(const record_place& place, decoder& arguments) {
     return record->entry(arguments, caller);
 }
 
+/// Mostly the parent is gone, or has changed its mind, and there is nobody to tell.
+[[noreturn]] void leave_without_bootstrap(child_side& side, const error& why) {
+    if (why != errc::end_of_stream) side.note_failure(why);
+    ::_exit(1);
+}
+
+/// The first message; in a child of the fork server, which the parent has made with another one.
+child_side& find_own_side(unique_fd control) {
+    auto* side = new child_side(std::move(control));
+    const auto first = side->wait_message();
+    if (!first) leave_without_bootstrap(*side, first.error());
+    if (first.value().type != control::service_type) return *side;
+    unique_fd own = serve(side->control(), first.value());
+    // From here on in each child.
+    side = new child_side(std::move(own));
+    side->say_hello();
+    return *side;
+}
+
+/// What the parent has changed since the fork server was made comes first, if there is anything.
+result<void> take_on_changes(child_side& side) {
+    const auto header = side.wait_message();
+    if (!header || header.value().type != control::surroundings_type) return success();
+    decoder changes(side.control().body(header.value()), side.control().take_fds(header.value()));
+    auto taken_on = take_on(changes);
+    side.control().drop(header.value());
+    return taken_on;
+}
+
 child_code be_child(child_side& side) {
     drop_terminal_interrupts();
+    const auto surrounded = take_on_changes(side);
     const auto header = side.wait_bootstrap();
-    if (!header) {
-        // Mostly the parent is gone, or has changed its mind, and there is nobody to tell.
-        if (header.error() != errc::end_of_stream) side.note_failure(header.error());
-        ::_exit(1);
-    }
+    if (!header) leave_without_bootstrap(side, header.error());
     decoder message(side.control().body(header.value()), side.control().take_fds(header.value()));
     const auto bootstrap = receive_bootstrap(side, message);
-    ::prctl(PR_SET_NAME, program_invocation_short_name);
     this_child = &side;
     this_pid = ::getpid();
     ::on_exit(&on_exit_of_child, nullptr);
-    if (!bootstrap) {
-        side.note_failure(bootstrap.error());
+    if (!bootstrap || !surrounded) {
+        side.note_failure(bootstrap ? surrounded.error() : bootstrap.error());
         return {1, false};
     }
     child_code outcome{1, bootstrap.value().quick_exit};
@@ -214,7 +244,8 @@ std::optional<child_code> bootstrap() {
     remember_modules();
     unique_fd control = take_control_socket();
     if (!control) return std::nullopt;
-    return be_child(*new child_side(std::move(control)));
+    ::prctl(PR_SET_NAME, program_invocation_short_name);  // the executed name is "exe"
+    return be_child(find_own_side(std::move(control)));
 }
 
 void leave_quickly(int code) {

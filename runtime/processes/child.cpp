@@ -1,7 +1,6 @@
 #include "processes/child.hpp"
 
 #include <coproc/log.hpp>
-#include <coproc/shield.hpp>
 #include <coproc/timeout.hpp>
 
 #include "engine/loop.hpp"
@@ -15,7 +14,6 @@
 #include "shared/shared_object.hpp"
 #include "words/system.hpp"
 
-#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -30,11 +28,6 @@ std::chrono::microseconds to_duration(const ::timeval& time) {
 
 /// So much is read of what a dead child has sent: births, and a report.
 constexpr int most_births = 4096;
-
-/// If this process is somebody's child.
-void tell_birth(int pidfd, participant who) {
-    if (child_side* const side = this_child_side()) side->tell_birth(pidfd, who);
-}
 
 process_usage to_usage(const std::optional<::rusage>& usage) {
     if (!usage) return {};
@@ -53,114 +46,15 @@ child::child(const process_options& options, std::unique_ptr<start_request> requ
     name_ = options.name.empty() ? std::move(next.name) : std::string(options.name);
 }
 
+child::child(std::string unwanted)
+    : name_(std::move(unwanted)),
+      given_(process_options{}),
+      state_(state::started),
+      is_coroutine_(false) {}
+
 child::state child::current() {
     if (state_ == state::started) look();
     return state_;
-}
-
-// Starting.
-
-result<void> child::check_startable() const {
-    if (!identity().bootstrapped) return errc::not_bootstrapped;
-    // The child would refuse its bootstrap, which it could not tell from an attacker's.
-    if (::getauxval(AT_SECURE) != 0 || ::getuid() != ::geteuid() || ::getgid() != ::getegid()) {
-        return error(errc::not_supported, "a program with more rights than its caller");
-    }
-    if (state_ == state::closed) return errc::closed;
-    if (state_ != state::initial) return errc::already_started;
-    return success();
-}
-
-result<encoder> child::make_bootstrap(std::vector<unique_fd>& opened) {
-    COPROC_TRY(given_.status());
-    COPROC_TRY(auto target, place_of(request_->record()));
-    const log_settings log = current_log_settings();
-    const this_process& self = current_process();
-    encoder message;
-    message.give_away();
-    message.attach(lifeline_->read_end());
-    COPROC_TRY(auto place, prepare_placement(options_, message, opened));
-    const control::bootstrap bootstrap{
-        control::build_identity,
-        name_,
-        path_,
-        self.name(),
-        participant_ = new_participant(),
-        options_.daemon,
-        options_.quick_exit,
-        options_.on_parent_death == parent_death::cancel && is_coroutine_,
-        static_cast<int>(log.level),
-        log.to_stderr,
-        std::move(target),
-        std::move(place)};
-    message.put(bootstrap);
-    request_->encode(message);
-    COPROC_TRY(message.status());
-    if (message.fds().size() > max_message_fds) {
-        return error(errc::message_too_large, "the arguments hold more than 252 handles");
-    }
-    kept_ = message.take_kept();
-    return message;
-}
-
-task<result<void>> child::start(std::shared_ptr<child> self) {
-    const cancel_scope& scope = co_await current_scope();
-    COPROC_CO_TRY(co_await cancellation_point());
-    COPROC_CO_TRY(self->check_startable());
-    const std::string step = "start of " + self->name_;
-    auto lifeline = lifeline::hold();
-    if (!lifeline) co_return lifeline.error().within(step);
-    self->lifeline_ = std::move(lifeline).value();
-    std::vector<unique_fd> opened;  // until the message has been sent
-    auto message = self->make_bootstrap(opened);
-    if (!message) co_return message.error().within(step);
-    if (auto spawned = self->spawn(scope.home()); !spawned) {
-        self->forget_process();
-        co_return spawned.error().within(step);
-    }
-    // A small bootstrap is in the socket before the child looks; a large one is sent as it reads.
-    // If it ends meanwhile, look() closes the socket and lets go of it.
-    const std::shared_ptr<message_socket> control = self->control_;
-    const auto sent = co_await control->send(
-        {control::bootstrap_type, message.value().bytes(), message.value().fds()});
-    // A child that is gone already has been started; its exit status says the rest.
-    const bool started = sent || sent.error() == errc::end_of_stream || self->end_;
-    if (!started) co_return co_await undo_start(self, sent.error().within(step));
-    self->request_.reset();
-    self->given_.release_fds();
-    if (self->state_ == state::starting) self->state_ = state::started;
-    if (self->dropped_) (void)self->signal(SIGKILL);
-    log(log_level::debug,
-        "started process " + self->name_ + " with pid " + std::to_string(self->pid_));
-    co_return success();
-}
-
-result<void> child::spawn(loop& home) {
-    COPROC_TRY(auto ends, system::socket_pair());
-    if (ends[1].get() <= control_fd_in_child) {
-        COPROC_TRY(ends[1], system::duplicate(ends[1].get(), control_fd_in_child + 1));
-    }
-    COPROC_TRY(auto born, launch(identity().arguments, ends[1].get(), leading_of(options_)));
-    state_ = state::starting;
-    pid_ = born.pid;
-    parent_pid_ = ::getpid();
-    pidfd_ = std::move(born.pidfd);
-    control_ = std::make_shared<message_socket>(std::move(ends[0]));
-    control_->accept_up_to(control::longest_report);
-    exit_watch_ = std::make_unique<fd_watch>(pidfd_.get());
-    if (auto watching = watch_exit(home); !watching) {
-        // Without the loop's help the end has to be waited for; it comes at once.
-        (void)system::signal_process(pidfd_.get(), SIGKILL);
-        control_->close();  // if it could not be killed: it ends without a bootstrap
-        system::wait_for_end(pidfd_.get());
-        state_ = state::initial;
-        pid_ = 0;
-        pidfd_.reset();
-        return watching;
-    }
-    children::instance().add(shared_from_this());
-    tell_birth(pidfd_.get(), participant_);
-    return success();
 }
 
 result<void> child::watch_exit(loop& home) {
@@ -169,6 +63,8 @@ result<void> child::watch_exit(loop& home) {
     const auto on_message = [](void* self) noexcept { static_cast<child*>(self)->listen(); };
     // Otherwise it is heard at its end.
     (void)control_->watch().call_when_readable(home, on_message, this);
+    // What came along with the child's first word.
+    if (!control_->unread_bytes().empty()) listen();
     home_ = &home;
     children::instance().follow(home);
     return success();
@@ -178,20 +74,6 @@ void child::leave_loop() noexcept {
     home_ = nullptr;
     if (exit_watch_) exit_watch_->detach();
     if (control_) control_->watch().detach();
-}
-
-/// The child could not be told what to do: it ends, and the process is initial again.
-task<result<void>> child::undo_start(std::shared_ptr<child> self, error why) {
-    (void)system::signal_process(self->pidfd_.get(), SIGKILL);
-    self->control_->close();  // if it could not be killed: it ends without the whole bootstrap
-    (co_await shield(self->ended_.wait())).value();
-    self->ended_.shut();
-    self->end_.reset();
-    self->reported_.reset();
-    self->pidfd_.reset();
-    self->pid_ = 0;
-    self->state_ = state::initial;
-    co_return why;
 }
 
 // Ending.
@@ -248,7 +130,9 @@ void child::hear(const message_header& header) {
         const auto said = message.get<control::birth>();
         if (!pidfd || !said || !system::is_process(pidfd.value().get())) return;
         const participant who = said.value().participant;
-        tell_birth(pidfd.value().get(), who);
+        if (child_side* const side = this_child_side()) {
+            side->tell_birth(pidfd.value().get(), who);
+        }
         if (home_ != nullptr)
             home_->resident_of<descendants>().watch(std::move(pidfd).value(), who);
     }
@@ -311,7 +195,9 @@ task<result<exit_status>> child::stop(std::shared_ptr<child> self, std::chrono::
         COPROC_CO_TRY(co_await asked->ask_to_end());
         co_return co_await join(asked);
     };
-    if (self->current() == state::stopped) co_return co_await join(self);
+    const state now = self->current();
+    if (now == state::initial || now == state::starting) co_return errc::not_started;
+    if (now == state::stopped) co_return co_await join(self);
     auto ended = co_await timeout(grace, ask_and_join(self));
     if (ended || ended.error() != errc::timed_out) co_return ended;
     COPROC_CO_TRY(self->signal(SIGKILL));
@@ -322,6 +208,7 @@ task<void> child::terminate(std::shared_ptr<child> self, std::chrono::nanosecond
     // One that is still being started knows nothing of its target yet.
     const bool running = self->current() == state::started;
     if (!running && self->pidfd_) (void)system::signal_process(self->pidfd_.get(), SIGKILL);
+    if (self->birth_) self->birth_->settled.wake_all(errc::canceled);
     (void)self->signal(SIGTERM);
     const auto ended = co_await timeout(grace, wait_end(self));
     if (ended || ended.error() != errc::timed_out) co_return;

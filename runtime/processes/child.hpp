@@ -1,5 +1,6 @@
 #pragma once
-// One child process as its parent sees it: initial, started, stopped, closed.
+// One child process as its parent sees it: initial, started, stopped, closed. How it gets there is
+// in child_start.cpp, the rest in child.cpp.
 //
 // An exit's way: the kernel makes the pidfd readable -> the loop calls look() -> it reads the
 // child's last report, reaps, and opens ended() -> the loop resumes everybody who joins.
@@ -11,6 +12,7 @@
 #include <coproc/process_options.hpp>
 
 #include "channels/message_socket.hpp"
+#include "processes/forkserver.hpp"
 #include "processes/kept_options.hpp"
 #include "processes/lifeline_linux.hpp"
 #include "shared/participant.hpp"
@@ -30,6 +32,8 @@ class child : public std::enable_shared_from_this<child> {
     enum class state { initial, starting, started, stopped, closed };
 
     child(const process_options& options, std::unique_ptr<start_request> request);
+    /// For one that is being born, and that nobody wants any more.
+    explicit child(std::string unwanted);
 
     const std::string& name() const noexcept { return name_; }
     bool is_daemon() const noexcept { return options_.daemon; }
@@ -48,7 +52,7 @@ class child : public std::enable_shared_from_this<child> {
                                           std::chrono::nanoseconds grace);
     /// SIGTERM, and SIGKILL after `grace`: how daemons end.
     static task<void> terminate(std::shared_ptr<child> self, std::chrono::nanoseconds grace);
-    /// Waits for the end; also of one whose start has not completed.
+    /// Waits for the end; also of one whose start has not completed, or for the failure of that.
     static task<result<void>> wait_end(std::shared_ptr<child> self);
     /// errc::not_started before; nothing happens after the end.
     result<void> signal(int number);
@@ -61,7 +65,12 @@ class child : public std::enable_shared_from_this<child> {
  private:
     result<void> check_startable() const;
     result<encoder> make_bootstrap(std::vector<unique_fd>& opened);
-    result<void> spawn(loop& home);
+    void become_initial() noexcept;
+    static task<result<void>> begin(std::shared_ptr<child> self, loop& home);
+    static task<result<launched>> bear(std::shared_ptr<child> self, loop& home);
+    result<unique_fd> open_control();
+    result<void> adopt(loop& home, launched born);
+    static task<void> put_away(std::string name, forkserver& server, forkserver::birth_ref birth);
     static task<result<void>> undo_start(std::shared_ptr<child> self, error why);
     task<result<void>> ask_to_end();
     void look() noexcept;
@@ -89,6 +98,7 @@ class child : public std::enable_shared_from_this<child> {
     int parent_pid_ = 0;  // a plain fork of the parent has a copy of this object, and no children
     loop* home_ = nullptr;
     unique_fd pidfd_;
+    forkserver::birth_ref birth_;  // while the fork server has been asked
     std::unique_ptr<fd_watch> exit_watch_;
     std::shared_ptr<message_socket> control_;  // also held by whoever sends on it
     std::shared_ptr<lifeline> lifeline_;

@@ -16,15 +16,19 @@
 
 namespace coproc::detail {
 
-result<message_header> child_side::wait_bootstrap() {
+result<message_header> child_side::wait_message() {
     for (;;) {
-        auto header = control_.try_message();
-        if (header && header.value().type != control::bootstrap_type) return errc::bad_message;
-        if (header) bootstrap_ = header.value();
+        const auto header = control_.try_message();
         if (header || header.error() != errc::would_block) return header;
         ::pollfd waiting{control_.fd(), POLLIN, 0};
         if (::poll(&waiting, 1, -1) < 0 && errno != EINTR) return std::errc::io_error;
     }
+}
+
+result<message_header> child_side::wait_bootstrap() {
+    COPROC_TRY(bootstrap_, wait_message());
+    if (bootstrap_.type != control::bootstrap_type) return errc::bad_message;
+    return bootstrap_;
 }
 
 namespace {
@@ -92,6 +96,15 @@ void child_side::report(int code) noexcept {
     message.put(last_);
     // There is room, unless the parent has been stopped for hundreds of births.
     (void)control_.try_send({control::report_type, message.bytes(), {}});
+}
+
+void child_side::say_hello() noexcept {
+    const auto me = system::open_process(::getpid());
+    if (!me) return;
+    encoder message;
+    message.put(control::hello{::getpid()});
+    const int fds[] = {me.value().get()};
+    (void)control_.try_send({control::hello_type, message.bytes(), fds});
 }
 
 void child_side::tell_birth(int pidfd, std::uint64_t participant) noexcept {

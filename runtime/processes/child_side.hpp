@@ -16,8 +16,9 @@ class child_side {
 
     message_socket& control() noexcept { return control_; }
 
-    /// Waits, blocking, for the bootstrap message. Errors: the parent is gone, or sent something
-    /// else.
+    /// Waits, blocking, for a message, which stays.
+    result<message_header> wait_message();
+    /// Errors: the parent is gone, or sent something else.
     result<message_header> wait_bootstrap();
     /// What comes next on the socket are the parent's requests.
     void drop_bootstrap() noexcept { control_.drop(bootstrap_); }
@@ -28,6 +29,8 @@ class child_side {
     void note_exception(const std::exception_ptr& thrown);
     /// Tells the parent the exit code, and what was noted.
     void report(int code) noexcept;
+    /// Tells it that we are there, if the fork server cannot.
+    void say_hello() noexcept;
     /// Tells it of a child of ours, or of a child's.
     void tell_birth(int pidfd, std::uint64_t participant) noexcept;
 

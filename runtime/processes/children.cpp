@@ -37,7 +37,9 @@ std::vector<process_info> children::active() {
     const std::lock_guard lock(mutex_);
     std::vector<process_info> infos;
     infos.reserve(all_.size());
-    for (const auto& one : all_) infos.push_back({one->name(), one->pid(), one->is_daemon()});
+    for (const auto& one : all_) {
+        if (one->pid() != 0) infos.push_back({one->name(), one->pid(), one->is_daemon()});
+    }
     return infos;
 }
 

@@ -10,6 +10,7 @@
 #include "processes/placement_linux.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace coproc::detail::control {
@@ -19,7 +20,12 @@ enum type : std::uint64_t {
     bootstrap_type = 16,
     cancel_type = 17,
     report_type = 18,
-    birth_type = 19
+    birth_type = 19,
+    service_type = 20,
+    request_type = 21,
+    answer_type = 22,
+    hello_type = 23,
+    surroundings_type = 24
 };
 
 /// Parent to child, with the lifeline's read end and what the placement attaches; followed by the
@@ -53,6 +59,35 @@ struct report {
 /// Child to parent, with a pidfd: a descendant has been born.
 struct birth {
     std::uint64_t participant;
+};
+
+/// Application to fork server, with the lifeline's read end, in place of a bootstrap.
+struct service {
+    std::string identity;
+    std::optional<code_place> preload;  ///< a void (*)(), called once
+};
+
+/// Application to fork server: one more child, whose control socket is attached, followed by those
+/// of the standard fds that have their bit set.
+struct request {
+    std::uint64_t number;
+    unsigned standard_fds;
+};
+
+/// Fork server to application, with the child's pidfd if there is one.
+struct answer {
+    std::uint64_t number;
+    int pid;
+    int failure;  ///< errno of the clone
+    bool never;   ///< this server makes no children, for this reason
+    std::string reason;
+};
+
+/// Child of the fork server to its parent, with a pidfd: it is there, should the server be gone.
+/// Its parent says what has changed since the server was made, if anything has (surroundings_type),
+/// and its bootstrap.
+struct hello {
+    int pid;
 };
 
 /// The longest message of an exception that is carried back; the rest is cut off, so that a report

@@ -1,9 +1,11 @@
 #pragma once
 // What a process knows of its place in the family: filled in once, by the bootstrap.
 
+#include <coproc/detail/code_place.hpp>
 #include <coproc/detail/unique_fd.hpp>
 #include <coproc/this_process.hpp>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,8 @@ struct process_identity {
     bool bootstrapped = false;
     /// As the program was started; children get the same.
     std::vector<std::string> arguments;
+    /// Of the fork servers that this process makes.
+    std::optional<detail::code_place> preload;
 
     void set(std::string name, bool daemon);
 };

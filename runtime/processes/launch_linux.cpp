@@ -177,10 +177,16 @@ result<launched> clone_child(plan& work) {
     const ::pid_t pid = ::clone(&enter_child, stack.data() + stack.size(),
                                 flags | (work.shared_fds ? CLONE_FILES : 0), &work, &pidfd);
     if (pid < 0) return system::last_error("clone");
-    return launched{pid, unique_fd(pidfd)};
+    return launched{pid, clear_of_standard_fds(unique_fd(pidfd))};
 }
 
 }  // namespace
+
+unique_fd clear_of_standard_fds(unique_fd pidfd) {
+    if (pidfd.get() > STDERR_FILENO) return pidfd;
+    auto moved = system::duplicate(pidfd.get());
+    return moved ? std::move(moved).value() : std::move(pidfd);
+}
 
 long begin_to_lead(leading what) noexcept {
     switch (what) {
@@ -189,12 +195,17 @@ long begin_to_lead(leading what) noexcept {
         case leading::group:
             return ::setpgid(0, 0);
         case leading::session:
-            return ::setsid();
+            return ::setsid() < 0 ? -1 : 0;
     }
     return 0;
 }
 
 result<launched> launch(const std::vector<std::string>& arguments, int control, leading leads) {
+    unique_fd moved;  // out of the way of the fds that the child puts in order
+    if (control <= control_fd_in_child) {
+        COPROC_TRY(moved, system::duplicate(control, control_fd_in_child + 1));
+        control = moved.get();
+    }
     std::vector<std::string> argument_texts = arguments;
     std::vector<std::string> environment_texts = child_environment();
     const std::vector<char*> argument_pointers = pointers_to(argument_texts);

@@ -23,6 +23,9 @@ inline constexpr int control_fd_in_child = 3;
 /// Set in the child's environment to the number of that fd; taken out before user code runs.
 inline constexpr const char* bootstrap_variable = "COPROC_BOOTSTRAP";
 
+/// A host that has closed its stdin, say, shall not find a process in its place.
+unique_fd clear_of_standard_fds(unique_fd pidfd);
+
 /// What a child leads from before its start has completed.
 enum class leading { nothing, group, session };
 

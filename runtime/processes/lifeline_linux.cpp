@@ -51,7 +51,7 @@ lifeline::~lifeline() {
     current_write_end.compare_exchange_strong(mine, -1);
 }
 
-result<void> die_with_parent(int read_end, mourners who) {
+result<unique_fd> die_with_parent(int read_end, mourners who) {
     // A file description of its own: owner and signal of the one that all children share would be
     // those of the last child to ask.
     const std::string path = "/proc/self/fd/" + std::to_string(read_end);
@@ -65,8 +65,7 @@ result<void> die_with_parent(int read_end, mourners who) {
     // An end before that was reported to nobody. Asked of the old description: one that is opened
     // when there is no writer any more does not count the pipe as ended.
     if (system::is_readable(read_end)) ::kill(::getpid(), SIGKILL);
-    own.release();  // for the rest of the process's life
-    return success();
+    return own;
 }
 
 }  // namespace coproc::detail

@@ -32,7 +32,7 @@ class lifeline {
 enum class mourners { process, group };
 
 /// In the child: SIGKILL for this process, or for the group that it leads, when the parent of
-/// `read_end` is gone. At once, if it is gone already.
-result<void> die_with_parent(int read_end, mourners who);
+/// `read_end` is gone, for as long as the returned fd is open. At once, if it is gone already.
+result<unique_fd> die_with_parent(int read_end, mourners who = mourners::process);
 
 }  // namespace coproc::detail

@@ -100,7 +100,7 @@ result<stream> redirect(std::size_t number, const redirection& where, encoder& m
 result<placement> prepare_placement(const process_options& options, encoder& message,
                                     std::vector<unique_fd>& opened) {
     COPROC_TRY(check(options));
-    placement made{options.group || options.session,
+    placement made{leading_of(options),
                    !options.working_directory.empty(),
                    {options.environment.begin(), options.environment.end()},
                    options.clear_environment,
@@ -205,6 +205,13 @@ result<void> limit_memory(const std::optional<std::uint64_t>& bytes) {
 }
 
 }  // namespace
+
+result<void> take_lead(const placement& where) {
+    const ::pid_t self = ::getpid();
+    const bool leads = where.leads == leading::session ? ::getsid(0) == self : ::getpgrp() == self;
+    if (leads || begin_to_lead(where.leads) == 0) return success();
+    return system::last_error(where.leads == leading::session ? "session" : "group");
+}
 
 result<void> take_place(const placement& where, decoder& message) {
     const auto step = [](const std::string& option, const result<void>& done) -> result<void> {

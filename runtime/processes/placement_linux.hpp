@@ -9,6 +9,8 @@
 #include <coproc/process_options.hpp>
 #include <coproc/result.hpp>
 
+#include "processes/launch_linux.hpp"
+
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -21,7 +23,7 @@ namespace coproc::detail {
 struct placement {
     enum class stream : std::uint8_t { inherited, attached, output };
 
-    bool leads_group;
+    leading leads;
     bool has_directory;  ///< attached
     std::vector<std::string> environment;
     bool clear_environment;
@@ -38,6 +40,8 @@ struct placement {
 result<placement> prepare_placement(const process_options& options, encoder& message,
                                     std::vector<unique_fd>& opened);
 
+/// In the child: leads what it is to lead, if it does not already.
+result<void> take_lead(const placement& where);
 /// In the child, before anything else of the message is decoded. An error names the option.
 result<void> take_place(const placement& where, decoder& message);
 

@@ -39,10 +39,6 @@ result<unique_fd> open_file(const char* path, file_use use) {
     return file;
 }
 
-result<unique_fd> open_directory(const char* path) {
-    return attempt_fd("open", [&] { return ::open(path, O_PATH | O_DIRECTORY | O_CLOEXEC); });
-}
-
 result<void> set_blocking(int fd) {
     return attempt_void("fcntl", [&] {
         const int flags = ::fcntl(fd, F_GETFL);

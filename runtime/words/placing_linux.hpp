@@ -12,8 +12,6 @@ enum class file_use { read, write, append };
 
 /// Never waits for the other side of a named pipe; the fd itself is blocking.
 result<unique_fd> open_file(const char* path, file_use use);
-/// Only to be changed to.
-result<unique_fd> open_directory(const char* path);
 result<void> set_blocking(int fd);
 /// Makes `number` a duplicate of `fd` that survives exec.
 result<void> place_at(int fd, int number);

@@ -70,6 +70,10 @@ result<unique_fd> open_read_only(const char* path) {
     return attempt_fd("open", [&] { return ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
 }
 
+result<unique_fd> open_directory(const char* path) {
+    return attempt_fd("open", [&] { return ::open(path, O_PATH | O_DIRECTORY | O_CLOEXEC); });
+}
+
 result<unique_fd> duplicate(int fd, int lowest) {
     return attempt_fd("dup", [&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, lowest); });
 }

@@ -43,6 +43,8 @@ result<std::array<unique_fd, 2>> pipe();
 result<unique_fd> event_fd();
 /// Does not wait for the other side of a named pipe.
 result<unique_fd> open_read_only(const char* path);
+/// Only as a place (O_PATH).
+result<unique_fd> open_directory(const char* path);
 /// Numbered `lowest` or above.
 result<unique_fd> duplicate(int fd, int lowest = 3);
 result<void> set_nonblocking(int fd);

@@ -1,0 +1,203 @@
+#include <coproc/log.hpp>
+#include <coproc/runtime.hpp>
+#include <coproc/shield.hpp>
+#include <coproc/timeout.hpp>
+
+#include "engine/loop.hpp"
+#include "processes/child.hpp"
+#include "processes/child_side.hpp"
+#include "processes/children.hpp"
+#include "processes/control.hpp"
+#include "processes/identity.hpp"
+#include "processes/launch_linux.hpp"
+#include "processes/placement_linux.hpp"
+#include "words/system.hpp"
+
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include <csignal>
+
+namespace coproc::detail {
+
+namespace {
+
+/// For so long the fork server may take to answer for a child that nobody wants any more.
+constexpr std::chrono::seconds patience{5};
+
+}  // namespace
+
+result<void> child::check_startable() const {
+    if (!identity().bootstrapped) return errc::not_bootstrapped;
+    // The child would refuse its bootstrap, which it could not tell from an attacker's.
+    if (::getauxval(AT_SECURE) != 0 || ::getuid() != ::geteuid() || ::getgid() != ::getegid()) {
+        return error(errc::not_supported, "a program with more rights than its caller");
+    }
+    if (state_ == state::closed) return errc::closed;
+    if (state_ != state::initial) return errc::already_started;
+    return success();
+}
+
+result<encoder> child::make_bootstrap(std::vector<unique_fd>& opened) {
+    COPROC_TRY(given_.status());
+    COPROC_TRY(auto target, place_of(request_->record()));
+    const log_settings log = current_log_settings();
+    const this_process& self = current_process();
+    encoder message;
+    message.give_away();
+    message.attach(lifeline_->read_end());
+    COPROC_TRY(auto place, prepare_placement(options_, message, opened));
+    const control::bootstrap bootstrap{
+        control::build_identity,
+        name_,
+        path_,
+        self.name(),
+        participant_ = new_participant(),
+        options_.daemon,
+        options_.quick_exit,
+        options_.on_parent_death == parent_death::cancel && is_coroutine_,
+        static_cast<int>(log.level),
+        log.to_stderr,
+        std::move(target),
+        std::move(place)};
+    message.put(bootstrap);
+    request_->encode(message);
+    COPROC_TRY(message.status());
+    if (message.fds().size() > max_message_fds) {
+        return error(errc::message_too_large, "the arguments hold more than 252 handles");
+    }
+    kept_ = message.take_kept();
+    return message;
+}
+
+/// Our end is control_.
+result<unique_fd> child::open_control() {
+    COPROC_TRY(auto ends, system::socket_pair());
+    control_ = std::make_shared<message_socket>(std::move(ends[0]));
+    control_->accept_up_to(control::longest_report);
+    return std::move(ends[1]);
+}
+
+task<result<void>> child::start(std::shared_ptr<child> self) {
+    const cancel_scope& scope = co_await current_scope();
+    COPROC_CO_TRY(co_await cancellation_point());
+    COPROC_CO_TRY(self->check_startable());
+    self->state_ = state::starting;
+    self->home_ = &scope.home();
+    children::instance().follow(scope.home());
+    children::instance().add(self);
+    const auto begun = co_await begin(self, scope.home());
+    if (!begun) {
+        self->become_initial();
+        co_return begun.error().within("start of " + self->name_);
+    }
+    self->request_.reset();
+    self->given_.release_fds();
+    if (self->state_ == state::starting) self->state_ = state::started;
+    if (self->dropped_) (void)self->signal(SIGKILL);
+    log(log_level::debug,
+        "started process " + self->name_ + " with pid " + std::to_string(self->pid_));
+    co_return success();
+}
+
+/// The child is told what to do when we, and our parent, know of it: its target does not run before
+/// start() is as good as done, and never if that is canceled earlier.
+task<result<void>> child::begin(std::shared_ptr<child> self, loop& home) {
+    COPROC_CO_TRY(self->lifeline_, lifeline::hold());
+    std::vector<unique_fd> opened;  // until the message has been sent
+    COPROC_CO_TRY(const auto bootstrap, self->make_bootstrap(opened));
+    COPROC_CO_TRY(auto born, co_await bear(self, home));
+    COPROC_CO_TRY(self->adopt(home, std::move(born)));
+    // If it ends meanwhile, look() closes the socket and lets go of it.
+    const std::shared_ptr<message_socket> control = self->control_;
+    const auto sent =
+        co_await control->send({control::bootstrap_type, bootstrap.bytes(), bootstrap.fds()});
+    // A child that is gone already has been started; its exit status says the rest.
+    if (sent || sent.error() == errc::end_of_stream || self->end_) co_return success();
+    co_return co_await undo_start(self, sent.error());
+}
+
+void child::become_initial() noexcept {
+    forget_process();
+    children::instance().remove(*this);
+    home_ = nullptr;
+    pid_ = 0;
+    pidfd_.reset();
+    state_ = state::initial;
+    // There will be no end; those who wait for it look again.
+    ended_.wake_all();
+}
+
+/// By the fork server, if there can be one.
+task<result<launched>> child::bear(std::shared_ptr<child> self, loop& home) {
+    forkserver& server = home.resident_of<forkserver>();
+    const bool by_server = self->options_.method == start_method::forkserver;
+    while (by_server && server.is_usable()) {
+        COPROC_CO_TRY(auto theirs, self->open_control());
+        COPROC_CO_TRY(const bool is_ready, server.prepare(*self->control_));
+        if (!is_ready) break;
+        auto asked = co_await forkserver::ask(server, self->control_, std::move(theirs));
+        COPROC_CO_TRY(const forkserver::birth_ref birth, std::move(asked));
+        self->birth_ = birth;
+        const auto settled = co_await birth->settled.wait();
+        self->birth_.reset();
+        if (!settled) {
+            runtime_ref(home).spawn(put_away(self->name_, server, birth));
+            co_return settled.error();
+        }
+        COPROC_CO_TRY(auto born, std::move(birth->outcome));
+        if (!born) continue;
+        // A session is for the child alone to make.
+        if (leading_of(self->options_) == leading::group) ::setpgid(born->pid, born->pid);
+        co_return std::move(*born);
+    }
+    COPROC_CO_TRY(const auto theirs, self->open_control());
+    co_return launch(identity().arguments, theirs.get(), leading_of(self->options_));
+}
+
+/// Of one that may be born when nobody wants it any more.
+task<void> child::put_away(std::string name, forkserver& server, forkserver::birth_ref birth) {
+    loop& home = (co_await current_scope()).home();
+    const auto settled = co_await shield(timeout(patience, birth->settled.wait()));
+    if (!settled) {
+        server.lose();
+        (void)co_await shield(timeout(patience, birth->settled.wait()));
+    }
+    if (!birth->outcome || !birth->outcome.value()) co_return;
+    const auto unwanted = std::make_shared<child>(std::move(name));
+    unwanted->control_ = birth->control;
+    if (!unwanted->adopt(home, std::move(*birth->outcome.value()))) co_return;
+    children::instance().add(unwanted);
+    (void)system::signal_process(unwanted->pidfd_.get(), SIGKILL);
+}
+
+result<void> child::adopt(loop& home, launched born) {
+    pid_ = born.pid;
+    parent_pid_ = ::getpid();
+    pidfd_ = std::move(born.pidfd);
+    exit_watch_ = std::make_unique<fd_watch>(pidfd_.get());
+    if (auto watching = watch_exit(home); !watching) {
+        // Without the loop's help the end has to be waited for; it comes at once.
+        (void)system::signal_process(pidfd_.get(), SIGKILL);
+        control_->close();  // if it could not be killed: it ends without a bootstrap
+        system::wait_for_end(pidfd_.get());
+        return watching;
+    }
+    if (child_side* const side = this_child_side()) {
+        side->tell_birth(pidfd_.get(), participant_);
+    }
+    return success();
+}
+
+/// The child could not be told what to do: it ends, and the process is initial again.
+task<result<void>> child::undo_start(std::shared_ptr<child> self, error why) {
+    (void)system::signal_process(self->pidfd_.get(), SIGKILL);
+    self->control_->close();  // if it could not be killed: it ends without the whole bootstrap
+    (co_await shield(self->ended_.wait())).value();
+    self->ended_.shut();
+    self->end_.reset();
+    self->reported_.reset();
+    co_return why;
+}
+
+}  // namespace coproc::detail

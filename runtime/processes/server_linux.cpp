@@ -1,0 +1,208 @@
+#include "processes/server_linux.hpp"
+
+#include "processes/control.hpp"
+#include "processes/launch_linux.hpp"
+#include "processes/lifeline_linux.hpp"
+#include "words/system.hpp"
+
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <exception>
+
+namespace coproc::detail {
+
+namespace {
+
+/// What the C library has told the kernel of its thread, and a raw clone loses.
+struct thread_words {
+    /// Where the thread's id is kept: mutexes that know their owner compare it.
+    ::pid_t* id = nullptr;
+    /// What the kernel gives back of the robust mutexes that a dying thread holds.
+    ::robust_list_head* robust = nullptr;
+    std::size_t robust_size = 0;
+};
+
+result<thread_words> find_thread_words() {
+    thread_words mine;
+    if (::prctl(PR_GET_TID_ADDRESS, &mine.id) != 0) return system::last_error("PR_GET_TID_ADDRESS");
+    if (::syscall(SYS_get_robust_list, 0, &mine.robust, &mine.robust_size) != 0) {
+        return system::last_error("get_robust_list");
+    }
+    return mine;
+}
+
+/// As fork() returns, but the new process's parent is ours. Legacy clone: container profiles answer
+/// ENOSYS to clone3.
+long clone_sibling(const thread_words& mine, int& pidfd) {
+    if (const int refused = system::injected_fault("clone")) {
+        errno = refused;
+        return -1;
+    }
+    const unsigned long flags =
+        CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
+    // The kernels do not agree whether the id's place is the fourth or the fifth argument; the
+    // other one is for CLONE_SETTLS, and not looked at.
+    const long pid = ::syscall(SYS_clone, flags, nullptr, &pidfd, mine.id, mine.id);
+    if (pid == 0) ::syscall(SYS_set_robust_list, mine.robust, mine.robust_size);
+    return pid;
+}
+
+/// Threads other than ours would not be in the children, what they have locked would be.
+bool has_one_thread() {
+    struct ::stat tasks{};
+    return ::stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 2 + 1;
+}
+
+result<void> run_preload(const std::optional<code_place>& place) {
+    if (!place) return success();
+    COPROC_TRY(const void* function, function_at(*place));
+    try {
+        reinterpret_cast<void (*)()>(const_cast<void*>(function))();
+    } catch (const std::exception& thrown) {
+        return error(errc::not_supported,
+                     std::string("the preload function threw ") + thrown.what());
+    } catch (...) {
+        return error(errc::not_supported, "the preload function threw");
+    }
+    return success();
+}
+
+void block_signals(bool all) {
+    ::sigset_t blocked;
+    ::sigemptyset(&blocked);
+    ::sigaddset(&blocked, SIGINT);
+    if (all) ::sigfillset(&blocked);
+    ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
+}
+
+/// The application's stdout shall end when the application closes it.
+result<void> let_go_of_standard_fds() {
+    const unique_fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    for (int fd = 0; fd <= 2; ++fd) {
+        if (!null || ::dup2(null.get(), fd) < 0) return system::last_error("open /dev/null");
+    }
+    return success();
+}
+
+class server {
+ public:
+    explicit server(message_socket& application) noexcept : application_(&application) {}
+
+    result<void> prepare(const message_header& order);
+    void refuse_all(const error& why);
+    unique_fd serve();
+
+ private:
+    message_header wait_message();
+    void wait_for(short event) const;
+    void answer(const control::answer& what, int pidfd);
+    unique_fd begin_child(std::vector<unique_fd> fds, unsigned standard_fds);
+
+    message_socket* application_;
+    unique_fd lifeline_;
+    thread_words words_;
+};
+
+result<void> server::prepare(const message_header& order) {
+    decoder message(application_->body(order), application_->take_fds(order));
+    COPROC_TRY(const auto lifeline, message.take_fd());
+    COPROC_TRY(const auto service, message.get<control::service>());
+    application_->drop(order);
+    if (service.identity != control::build_identity) return errc::version_mismatch;
+    COPROC_TRY(lifeline_, die_with_parent(lifeline.get()));
+    COPROC_TRY(run_preload(service.preload));
+    // What a terminal or an administrator sends to the family is not meant for the server.
+    block_signals(true);
+    COPROC_TRY(let_go_of_standard_fds());
+    if (!has_one_thread()) return error(errc::not_supported, "there are threads before run()");
+    COPROC_TRY(words_, find_thread_words());
+    return success();
+}
+
+void server::wait_for(short event) const {
+    ::pollfd waiting{application_->fd(), event, 0};
+    while (::poll(&waiting, 1, -1) < 0 && errno == EINTR) continue;
+}
+
+message_header server::wait_message() {
+    for (;;) {
+        const auto header = application_->try_message();
+        if (header) return header.value();
+        if (header.error() != errc::would_block) ::_exit(0);
+        wait_for(POLLIN);
+    }
+}
+
+void server::answer(const control::answer& what, int pidfd) {
+    encoder message;
+    message.put(what);
+    if (pidfd >= 0) message.attach(pidfd);
+    for (;;) {
+        const auto sent =
+            application_->try_send({control::answer_type, message.bytes(), message.fds()});
+        if (sent || sent.error() != errc::would_block) return;
+        wait_for(POLLOUT);
+    }
+}
+
+void server::refuse_all(const error& why) {
+    for (;;) {
+        const message_header header = wait_message();
+        decoder message(application_->body(header), application_->take_fds(header));
+        const auto asked = message.get<control::request>();
+        application_->drop(header);
+        if (asked) answer({asked.value().number, 0, 0, true, why.message()}, -1);
+    }
+}
+
+unique_fd server::serve() {
+    for (;;) {
+        const message_header header = wait_message();
+        auto fds = application_->take_fds(header);
+        decoder message(application_->body(header));
+        const auto asked = message.get<control::request>();
+        application_->drop(header);
+        if (!asked || fds.empty()) continue;
+        int pidfd = -1;
+        const long pid = clone_sibling(words_, pidfd);
+        if (pid == 0) return begin_child(std::move(fds), asked.value().standard_fds);
+        const int failure = pid < 0 ? errno : 0;
+        const unique_fd held(pidfd);
+        answer({asked.value().number, static_cast<int>(pid), failure, false, "clone"}, pidfd);
+    }
+}
+
+/// The fds are the control socket, and those of the standard ones that the application has.
+unique_fd server::begin_child(std::vector<unique_fd> fds, unsigned standard_fds) {
+    application_->close();
+    lifeline_.reset();
+    std::size_t next = 1;
+    for (int fd = 0; fd <= 2; ++fd) {
+        if ((standard_fds & 1U << fd) == 0 || next == fds.size()) continue;
+        if (::dup2(fds[next++].get(), fd) < 0) ::_exit(127);
+    }
+    // As in a child that has been executed.
+    const int control = ::dup3(fds.front().get(), control_fd_in_child, O_CLOEXEC);
+    if (control < 0) ::_exit(127);
+    block_signals(false);
+    return unique_fd(control);
+}
+
+}  // namespace
+
+unique_fd serve(message_socket& application, const message_header& order) {
+    server made(application);
+    if (const auto prepared = made.prepare(order); !prepared) made.refuse_all(prepared.error());
+    return made.serve();
+}
+
+}  // namespace coproc::detail
