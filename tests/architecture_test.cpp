@@ -87,8 +87,8 @@ const std::map<std::string, strings> public_headers{
      {"event", "lock", "recursive_lock", "semaphore", "condition", "barrier", "shared_memory",
       "shared_array", "shared_value"}},
     {"processes",
-     {"process", "process_options", "exit_status", "forkserver", "this_process", "detail/target",
-      "detail/target_arguments"}},
+     {"process", "process_options", "redirection", "exit_status", "forkserver", "this_process",
+      "detail/target", "detail/target_arguments"}},
     {"recipes", {"run", "call", "supervise", "pool", "command", "coproc", "detail/call_target"}},
 };
 

@@ -158,6 +158,44 @@ class receiving_fd : public on_a_pipe {
 };
 const coproc::testing::contract_row<receiving_fd> recv_fd_row("connection::recv_fd");
 
+class receiving_some : public on_a_pipe {
+    task<result<void>> attempt() override {
+        std::array<std::byte, 4> into{};
+        COPROC_CO_TRY(co_await theirs_.recv_some(into));
+        co_return coproc::success();
+    }
+    task<void> release() override {
+        const std::array<std::byte, 4> text{};
+        (co_await ours_.send_some(text)).value();
+    }
+};
+const coproc::testing::contract_row<receiving_some> recv_some_row("connection::recv_some");
+
+class sending_some : public on_a_pipe {
+    task<void> set_up() override {
+        co_await on_a_pipe::set_up();
+        const std::array<std::byte, kib> text{};
+        for (bool full = false; !full;) {
+            const auto sent = co_await coproc::timeout(0ms, ours_.send_some(text));
+            full = !sent;
+        }
+    }
+    task<result<void>> attempt() override {
+        const std::array<std::byte, kib> text{};
+        COPROC_CO_TRY(co_await ours_.send_some(text));
+        co_return coproc::success();
+    }
+    task<void> release() override {
+        std::array<std::byte, kib> into{};
+        for (bool empty = false; !empty;) {
+            const auto read = co_await coproc::timeout(1ms, theirs_.recv_some(into));
+            empty = !read;
+        }
+    }
+    const char* start_call() const override { return "sendmsg"; }
+};
+const coproc::testing::contract_row<sending_some> send_some_row("connection::send_some");
+
 class becoming_readable : public on_a_pipe {
     task<result<void>> attempt() override {
         COPROC_CO_TRY(co_await theirs_.wait_readable());

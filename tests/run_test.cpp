@@ -103,6 +103,15 @@ TEST_CASE("run: a signal stops the children, which get to clean up", "[process][
     CHECK_FALSE(is_running(child));
 }
 
+TEST_CASE("run: a signal while children are joined in the end stops them", "[process][run]") {
+    actor one({"leave_patient_child"});
+    const int child = std::stoi(one.line_after("child "));
+    one.line_after("app has returned");
+    one.send_signal(SIGTERM);
+    CHECK(end_of(one).killed_by(SIGTERM));
+    CHECK_FALSE(is_running(child));
+}
+
 TEST_CASE("run: a second signal ends it at once, and the children with it", "[process][run]") {
     actor one({"wait_with_deaf_child"});
     const int child = std::stoi(one.line_after("child "));

@@ -134,6 +134,15 @@ class connection {
     /// fit: the message is kept, for a larger buffer. After an error `into` holds anything.
     [[nodiscard]] task<result<std::size_t>> recv_bytes_into(std::span<std::byte> into);
 
+    /// Bare bytes, without messages, to and from a program that knows nothing of coproc: the other
+    /// end is a redirected stdin, stdout or stderr (see redirection). How many they are: as many as
+    /// have come, or as there is room for, and at least one, except of an empty span.
+    /// Lifetime: the bytes until the await ends.
+    /// Cancellation: none was received, or sent.
+    /// Errors: errc::end_of_stream when the program is gone, or has closed its end.
+    [[nodiscard]] task<result<std::size_t>> recv_some(std::span<std::byte> into);
+    [[nodiscard]] task<result<std::size_t>> send_some(std::span<const std::byte> from);
+
     /// Suspends until a receive would not: a whole message is there, or the end.
     [[nodiscard]] task<result<void>> wait_readable();
 

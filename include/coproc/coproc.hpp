@@ -21,6 +21,7 @@
 #include <coproc/queue.hpp>
 #include <coproc/readiness.hpp>
 #include <coproc/recursive_lock.hpp>
+#include <coproc/redirection.hpp>
 #include <coproc/result.hpp>
 #include <coproc/run.hpp>
 #include <coproc/runtime.hpp>

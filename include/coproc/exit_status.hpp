@@ -19,6 +19,19 @@ struct process_usage {
     std::uint64_t max_rss = 0;
 };
 
+/// A limit of process_options, as the reason of an end.
+enum class process_limit {
+    none,
+    /// Ended by SIGXCPU, whoever sent that; or, if the process had such a limit and has used it up
+    /// (together with the children that it has waited for), by a SIGKILL that is not from here.
+    cpu_time,
+    /// It had such a limit, and std::bad_alloc or std::errc::not_enough_memory came out of the
+    /// target.
+    address_space,
+    /// It had such a limit, and std::errc::too_many_files_open came out of the target.
+    open_files,
+};
+
 class exit_status {
  public:
     exit_status() = default;
@@ -38,13 +51,21 @@ class exit_status {
     /// there was none. A child that could not call its target says so here, too.
     const std::string& exception_type() const noexcept { return exception_type_; }
     const std::string& exception_message() const noexcept { return exception_message_; }
-    /// The code of the failed result, if the exception was one; errc::unknown_target,
-    /// errc::version_mismatch or errc::bad_message if the target was never called.
+    /// The code of the failed result or std::system_error, if the exception was one;
+    /// errc::unknown_target, errc::version_mismatch, errc::bad_message or what refused an option of
+    /// the process if the target was never called.
     const std::error_code& failure() const noexcept { return failure_; }
 
     void set_exception(std::string type, std::string message, std::error_code failure);
 
-    /// "exitcode 1", "signal SIGTERM".
+    /// The limit that ended it. Not to be known: a target that dies in its own way of what it is
+    /// refused, such as of SIGABRT by a bad_alloc in a noexcept function or of SIGSEGV by a stack
+    /// that cannot grow, or that handles it and returns a code; and whether it was the machine that
+    /// had no more memory.
+    process_limit limit() const noexcept { return limit_; }
+    void set_limit(process_limit reached) noexcept { limit_ = reached; }
+
+    /// "exitcode 1", "signal SIGTERM", "signal SIGXCPU (limit of CPU time)".
     std::string to_string() const;
 
  private:
@@ -54,6 +75,7 @@ class exit_status {
     std::string exception_type_;
     std::string exception_message_;
     std::error_code failure_;
+    process_limit limit_ = process_limit::none;
 };
 
 namespace detail {

@@ -55,8 +55,10 @@ class process {
     /// Cancellation: the child is killed, the process is initial.
     /// Errors: errc::already_started; errc::not_bootstrapped; errc::unknown_target for a function
     /// of a library that a child would not have loaded; errc::closed for a closed handle among the
-    /// arguments; errc::not_supported in a set-uid program; errc::canceled also if run() ends before;
-    /// std::errc::too_many_files_open and what else clone and exec refuse.
+    /// arguments; errc::not_supported in a set-uid program; errc::canceled also if run() ends
+    /// before; std::errc::invalid_argument for an option out of its range; what opening its
+    /// directory and files refuses; std::errc::too_many_files_open and what else clone and exec
+    /// refuse.
     [[nodiscard]] task<result<void>> start();
 
     /// How it ended, when it has ended. By any number of tasks, any number of times.
@@ -65,14 +67,16 @@ class process {
     [[nodiscard]] task<result<exit_status>> join() const;
 
     /// Asks it to end, and kills it if it has not ended after `grace`: a coroutine target is
-    /// canceled, a plain one gets SIGTERM.
+    /// canceled, a plain one gets SIGTERM. With .group the whole group gets it, and is gone
+    /// afterwards.
     /// Cancellation: the process has been asked, and is not killed.
     template <class Rep, class Period>
     [[nodiscard]] task<result<exit_status>> stop(std::chrono::duration<Rep, Period> grace) {
         return stop_within(std::chrono::ceil<std::chrono::nanoseconds>(grace));
     }
 
-    /// SIGINT, SIGTERM, SIGKILL or another signal. After the end it is a success without effect.
+    /// SIGINT, SIGTERM, SIGKILL or another signal, to the process or the group that it leads. After
+    /// its end it is a success without effect.
     /// Errors: errc::not_started.
     result<void> interrupt();
     result<void> terminate();

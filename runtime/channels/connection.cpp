@@ -1,7 +1,7 @@
 #include <coproc/connection.hpp>
 #include <coproc/sleep.hpp>
 
-#include "channels/message_socket.hpp"
+#include "channels/connection_state.hpp"
 #include "words/system.hpp"
 
 #include <sys/socket.h>
@@ -23,12 +23,6 @@ constexpr std::size_t slice = std::size_t{1024} * 1024;
 
 }  // namespace
 
-struct detail::connection_state {
-    detail::message_socket socket;
-    bool can_send;
-    bool can_receive;
-};
-
 using state = detail::connection_state;
 
 connection& connection::operator=(connection&& other) noexcept {
@@ -46,21 +40,21 @@ bool connection::is_open() const noexcept { return state_ && state_->socket.is_o
 
 int connection::fd() const noexcept { return state_ ? state_->socket.fd() : -1; }
 
-namespace {
-
-// Each of these keeps the socket that it works on, whatever becomes of the connection meanwhile.
-
-result<void> check_sender(const state* one) {
+result<void> detail::check_sender(const state* one) {
     if (one == nullptr || !one->socket.is_open()) return errc::closed;
     if (one->can_send) return success();
     return error(errc::not_supported, "send on the receiving end of a pipe");
 }
 
-result<void> check_receiver(const state* one) {
+result<void> detail::check_receiver(const state* one) {
     if (one == nullptr || !one->socket.is_open()) return errc::closed;
     if (one->can_receive) return success();
     return error(errc::not_supported, "receive on the sending end of a pipe");
 }
+
+namespace {
+
+// Each of these keeps the socket that it works on, whatever becomes of the connection meanwhile.
 
 /// Drops a message that has been handed out, also if what it was handed to throws.
 class dropper {
@@ -88,7 +82,7 @@ result<void> use_and_drop(detail::message_socket& socket, const detail::message_
 }
 
 task<result<void>> wait_for_message(detail::connection_ref from) {
-    COPROC_CO_TRY(check_receiver(from.get()));
+    COPROC_CO_TRY(detail::check_receiver(from.get()));
     detail::message_socket& socket = from->socket;
     if (!socket.receivers().try_take()) {
         COPROC_CO_TRY(co_await socket.receivers().wait());
@@ -105,7 +99,7 @@ task<result<void>> wait_for_message(detail::connection_ref from) {
 /// the message is whole: whoever is canceled has taken nothing.
 template <class Destination>
 task<result<void>> take_bytes(detail::connection_ref from, Destination& to) {
-    COPROC_CO_TRY(check_receiver(from.get()));
+    COPROC_CO_TRY(detail::check_receiver(from.get()));
     detail::message_socket& socket = from->socket;
     if (!socket.receivers().try_take()) {
         COPROC_CO_TRY(co_await socket.receivers().wait());
@@ -207,7 +201,7 @@ task<result<void>> detail::send_raw(connection_ref to, std::span<const std::byte
 
 task<result<void>> detail::receive_value(connection_ref from, std::uint64_t type, use_message use,
                                          void* argument) {
-    COPROC_CO_TRY(check_receiver(from.get()));
+    COPROC_CO_TRY(detail::check_receiver(from.get()));
     message_socket& socket = from->socket;
     if (!socket.receivers().try_take()) {
         COPROC_CO_TRY(co_await socket.receivers().wait());

@@ -83,6 +83,12 @@ class message_socket {
     /// Assembles what can be read without waiting; errc::would_block if no whole message is there.
     result<message_header> try_message();
 
+    /// For a peer that knows nothing of messages: bare bytes, as many as there are, or as there is
+    /// room for, and at least one (of no empty span). errc::end_of_stream when the peer is gone.
+    /// Cancellation: none have been received or sent.
+    task<result<std::size_t>> receive_stream(std::span<std::byte> into);
+    task<result<std::size_t>> send_stream(std::span<const std::byte> from);
+
     /// What has been received and not handed out, to travel along with the socket.
     std::span<const std::byte> unread_bytes() const noexcept { return buffer_.content(); }
     std::vector<int> unread_fds() const;

@@ -89,6 +89,7 @@ void drop_terminal_interrupts() {
 void on_exit_of_child(int status, void*) {
     // A process that the target has forked by itself inherits this handler, and is not our child.
     if (::getpid() != this_pid) return;
+    release_memory_reserve();
     const int code = status & 0xff;
     log(log_level::info, "process exiting with exitcode " + std::to_string(code));
     log(log_level::info, "process shutting down");
@@ -108,9 +109,12 @@ result<control::bootstrap> receive_bootstrap(child_side& side, decoder& message)
     become(bootstrap.participant);
     set_log_name(bootstrap.name);
     apply({static_cast<log_level>(bootstrap.log_level), bootstrap.log_to_stderr});
+    COPROC_TRY(take_lead(bootstrap.place));
     cancel_with_parent = bootstrap.cancel_on_parent_death;
     if (!cancel_with_parent) {
-        COPROC_TRY(auto kept, die_with_parent(me.lifeline.get()));
+        const bool leads = bootstrap.place.leads != leading::nothing;
+        COPROC_TRY(auto kept,
+                   die_with_parent(me.lifeline.get(), leads ? mourners::group : mourners::process));
         kept.release();  // for the rest of the process's life
     }
     this_child = &side;
@@ -141,6 +145,7 @@ task<result<int>> live(task<result<int>> body) {
     } catch (...) {
         thrown = std::current_exception();
     }
+    release_memory_reserve();
     if (code) {
         co_await end_children(std::chrono::seconds(5));
     } else {
@@ -208,6 +213,10 @@ child_code be_child(child_side& side) {
         return {1, false};
     }
     child_code outcome{1, bootstrap.value().quick_exit};
+    if (const auto placed = take_place(bootstrap.value().place, message); !placed) {
+        side.note_failure(placed.error().within("before the target was called"));
+        return outcome;
+    }
     try {
         const result<int> code = call_target(bootstrap.value().target, message);
         if (code) {

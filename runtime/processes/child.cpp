@@ -10,6 +10,7 @@
 #include "processes/descendants.hpp"
 #include "processes/identity.hpp"
 #include "processes/launch_linux.hpp"
+#include "processes/placement_linux.hpp"
 #include "shared/shared_object.hpp"
 #include "words/system.hpp"
 
@@ -37,17 +38,20 @@ process_usage to_usage(const std::optional<::rusage>& usage) {
 }  // namespace
 
 child::child(const process_options& options, std::unique_ptr<start_request> request)
-    : options_(options),
+    : given_(options),
       request_(std::move(request)),
       is_coroutine_(request_->record().is_coroutine) {
     next_name next = take_next_name();
     path_ = std::move(next.path);
     name_ = options.name.empty() ? std::move(next.name) : std::string(options.name);
-    options_.name = {};
 }
 
 child::child(std::string unwanted)
-    : name_(std::move(unwanted)), state_(state::started), is_coroutine_(false) {}
+    : name_(std::move(unwanted)),
+      given_(process_options{}),
+      state_(state::started),
+      is_coroutine_(false),
+      is_unwanted_(true) {}
 
 child::state child::current() {
     if (state_ == state::started) look();
@@ -76,7 +80,7 @@ void child::leave_loop() noexcept {
 // Ending.
 
 void child::look() noexcept {
-    if (end_) return;
+    if (end_ || !end_group_of_ended()) return;
     const auto reaped = system::reap(pidfd_.get());
     if (!reaped && reaped.error() == errc::would_block) return;
     const std::shared_ptr<child> alive = shared_from_this();
@@ -140,13 +144,16 @@ result<exit_status> child::conclude(const result<system::end_of_process>& reaped
     if (!reaped && !reported_) {
         return error(errc::status_lost, "process " + name_ + " (pid " + std::to_string(pid_) + ")");
     }
-    if (!reaped) return *reported_;
-    const system::end_of_process& end = reaped.value();
-    exit_status status(end.code, end.core_dumped, to_usage(end.usage));
+    exit_status status = reported_.value_or(exit_status());
+    if (reaped) {
+        const system::end_of_process& end = reaped.value();
+        status = exit_status(end.code, end.core_dumped, to_usage(end.usage));
+    }
     if (reported_ && status.signal() == 0) {
         status.set_exception(reported_->exception_type(), reported_->exception_message(),
                              reported_->failure());
     }
+    status.set_limit(limit_reached(options_.limits, status, killed_));
     return status;
 }
 
@@ -229,7 +236,7 @@ result<void> child::signal(int number) {
             break;
     }
     if (::getpid() != parent_pid_) return error(errc::not_supported, "a child of another process");
-    auto sent = system::signal_process(pidfd_.get(), number);
+    auto sent = send(number);
     if (!sent && sent.error() == std::errc::no_such_process) return success();
     return sent;
 }
@@ -239,6 +246,7 @@ result<void> child::close() {
     if (now == state::starting || now == state::started) return errc::still_running;
     state_ = state::closed;
     request_.reset();
+    given_.release_fds();
     pidfd_.reset();
     return success();
 }

@@ -13,6 +13,7 @@
 
 #include "channels/message_socket.hpp"
 #include "processes/forkserver.hpp"
+#include "processes/kept_options.hpp"
 #include "processes/lifeline_linux.hpp"
 #include "shared/participant.hpp"
 #include "waits/fd_watch.hpp"
@@ -37,6 +38,8 @@ class child : public std::enable_shared_from_this<child> {
 
     const std::string& name() const noexcept { return name_; }
     bool is_daemon() const noexcept { return options_.daemon; }
+    bool is_wanted() const noexcept { return !is_unwanted_; }
+    const process_limits& limits() const noexcept { return options_.limits; }
     int pid() const noexcept { return pid_; }
     int pidfd() const noexcept { return pidfd_.get(); }
     loop* home() const noexcept { return home_; }
@@ -64,7 +67,7 @@ class child : public std::enable_shared_from_this<child> {
 
  private:
     result<void> check_startable() const;
-    result<encoder> make_bootstrap();
+    result<encoder> make_bootstrap(std::vector<unique_fd>& opened);
     void become_initial() noexcept;
     static task<result<void>> begin(std::shared_ptr<child> self, loop& home);
     static task<result<launched>> bear(std::shared_ptr<child> self, loop& home,
@@ -80,15 +83,21 @@ class child : public std::enable_shared_from_this<child> {
     void hear(const message_header& header);
     result<exit_status> conclude(const result<system::end_of_process>& reaped) const;
     void forget_process() noexcept;
+    bool leads_group() const noexcept { return options_.group || options_.session; }
+    bool end_group_of_ended() noexcept;
+    result<void> send(int number) noexcept;
     result<void> watch_exit(loop& home);
 
     std::string name_;
     std::string path_;
-    process_options options_;
+    kept_options given_;
+    const process_options& options_ = given_.get();
     std::unique_ptr<start_request> request_;
     state state_ = state::initial;
     bool is_coroutine_;
     bool dropped_ = false;
+    const bool is_unwanted_ = false;
+    bool killed_ = false;  // by us
 
     std::atomic<int> pid_ = 0;  // children::active() looks from any thread
     int parent_pid_ = 0;  // a plain fork of the parent has a copy of this object, and no children

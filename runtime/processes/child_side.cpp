@@ -64,17 +64,31 @@ void child_side::note(std::string type, std::string message, bool expected) {
 }
 
 void child_side::note_failure(const error& why) {
+    release_memory_reserve();
     note("coproc::error", why.message(), why == errc::canceled);
-    last_.failure = why.code().value();
-    last_.failure_is_ours = why.code().category() == error_category();
+    note_code(why.code());
+}
+
+/// Other categories do not travel.
+void child_side::note_code(const std::error_code& why) noexcept {
+    const bool ours = why.category() == error_category();
+    if (!ours && why.category() != std::system_category() &&
+        why.category() != std::generic_category()) {
+        return;
+    }
+    last_.failure = why.value();
+    last_.failure_is_ours = ours;
 }
 
 void child_side::note_exception(const std::exception_ptr& thrown) {
+    release_memory_reserve();
     try {
         std::rethrow_exception(thrown);
     } catch (const std::exception& caught) {
         note(demangled(abi::__cxa_current_exception_type()->name()), caught.what(),
              is_cancellation(thrown));
+        if (const auto* failed = dynamic_cast<const std::system_error*>(&caught))
+            note_code(failed->code());
     } catch (...) {
         const std::type_info* type = abi::__cxa_current_exception_type();
         note(type != nullptr ? demangled(type->name()) : "exception", "");

@@ -35,6 +35,7 @@ class child_side {
  private:
     void say_hello() noexcept;
     void note(std::string type, std::string message, bool expected = false);
+    void note_code(const std::error_code& why) noexcept;
 
     message_socket control_;
     message_header bootstrap_{};

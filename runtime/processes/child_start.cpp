@@ -10,6 +10,7 @@
 #include "processes/control.hpp"
 #include "processes/identity.hpp"
 #include "processes/launch_linux.hpp"
+#include "processes/placement_linux.hpp"
 #include "words/system.hpp"
 
 #include <sys/auxv.h>
@@ -37,10 +38,15 @@ result<void> child::check_startable() const {
     return success();
 }
 
-result<encoder> child::make_bootstrap() {
+result<encoder> child::make_bootstrap(std::vector<unique_fd>& opened) {
+    COPROC_TRY(given_.status());
     COPROC_TRY(auto target, place_of(request_->record()));
     const log_settings log = current_log_settings();
     const this_process& self = current_process();
+    encoder message;
+    message.give_away();
+    message.attach(lifeline_->read_end());
+    COPROC_TRY(auto place, prepare_placement(options_, message, opened));
     const control::bootstrap bootstrap{
         control::build_identity,
         name_,
@@ -52,10 +58,8 @@ result<encoder> child::make_bootstrap() {
         options_.on_parent_death == parent_death::cancel && is_coroutine_,
         static_cast<int>(log.level),
         log.to_stderr,
-        std::move(target)};
-    encoder message;
-    message.give_away();
-    message.attach(lifeline_->read_end());
+        std::move(target),
+        std::move(place)};
     message.put(bootstrap);
     request_->encode(message);
     COPROC_TRY(message.status());
@@ -88,6 +92,7 @@ task<result<void>> child::start(std::shared_ptr<child> self) {
         co_return begun.error().within("start of " + self->name_);
     }
     self->request_.reset();
+    self->given_.release_fds();
     if (self->state_ == state::starting) self->state_ = state::started;
     if (self->dropped_) (void)self->signal(SIGKILL);
     log(log_level::debug,
@@ -99,7 +104,8 @@ task<result<void>> child::start(std::shared_ptr<child> self) {
 /// start() is as good as done, and never if that is canceled earlier.
 task<result<void>> child::begin(std::shared_ptr<child> self, loop& home) {
     COPROC_CO_TRY(self->lifeline_, lifeline::hold());
-    COPROC_CO_TRY(const auto bootstrap, self->make_bootstrap());
+    std::vector<unique_fd> opened;  // until the message has been sent
+    COPROC_CO_TRY(const auto bootstrap, self->make_bootstrap(opened));
     std::optional<changes> changed;
     COPROC_CO_TRY(auto born, co_await bear(self, home, changed));
     COPROC_CO_TRY(self->adopt(home, std::move(born)));
@@ -151,10 +157,12 @@ task<result<launched>> child::bear(std::shared_ptr<child> self, loop& home,
         COPROC_CO_TRY(auto born, std::move(birth->outcome));
         if (!born) continue;
         changed = std::move(birth->changed);
+        // A session is for the child alone to make.
+        if (leading_of(self->options_) == leading::group) ::setpgid(born->pid, born->pid);
         co_return std::move(*born);
     }
     COPROC_CO_TRY(const auto theirs, self->open_control());
-    co_return launch(identity().arguments, theirs.get());
+    co_return launch(identity().arguments, theirs.get(), leading_of(self->options_));
 }
 
 /// Of one that may be born when nobody wants it any more.

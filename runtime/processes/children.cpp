@@ -38,7 +38,8 @@ std::vector<process_info> children::active() {
     std::vector<process_info> infos;
     infos.reserve(all_.size());
     for (const auto& one : all_) {
-        if (one->pid() != 0) infos.push_back({one->name(), one->pid(), one->is_daemon()});
+        if (one->pid() != 0 && one->is_wanted())
+            infos.push_back({one->name(), one->pid(), one->is_daemon()});
     }
     return infos;
 }

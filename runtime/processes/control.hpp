@@ -7,6 +7,8 @@
 #include <coproc/detail/target.hpp>
 #include <coproc/log.hpp>
 
+#include "processes/placement_linux.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -26,7 +28,8 @@ enum type : std::uint64_t {
     surroundings_type = 24
 };
 
-/// Parent to child, with the lifeline's read end; followed by the target's arguments.
+/// Parent to child, with the lifeline's read end and what the placement attaches; followed by the
+/// target's arguments.
 struct bootstrap {
     std::string identity;  ///< the parent's build of coproc
     std::string name;
@@ -39,6 +42,7 @@ struct bootstrap {
     int log_level;
     bool log_to_stderr;
     record_place target;
+    placement place;
 };
 
 /// Child to parent. The code is what waitid would say; sent once more by exit() if a target calls

@@ -19,12 +19,30 @@ void exit_status::set_exception(std::string type, std::string message, std::erro
     failure_ = failure;
 }
 
-std::string exit_status::to_string() const {
-    if (signal() != 0) {
-        const std::string name = detail::signal_name(signal());
-        return name.starts_with("SIG") ? "signal " + name : name;
-    }
-    return "exitcode " + std::to_string(code_);
+namespace {
+
+std::string end_of(const exit_status& status) {
+    if (status.signal() == 0) return "exitcode " + std::to_string(status.code());
+    const std::string name = detail::signal_name(status.signal());
+    return name.starts_with("SIG") ? "signal " + name : name;
 }
+
+const char* name_of(process_limit limit) {
+    switch (limit) {
+        case process_limit::none:
+            return "";
+        case process_limit::cpu_time:
+            return " (limit of CPU time)";
+        case process_limit::address_space:
+            return " (limit of address space)";
+        case process_limit::open_files:
+            return " (limit of open files)";
+    }
+    return "";
+}
+
+}  // namespace
+
+std::string exit_status::to_string() const { return end_of(*this) + name_of(limit_); }
 
 }  // namespace coproc

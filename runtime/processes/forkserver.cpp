@@ -82,30 +82,36 @@ result<void> forkserver::make(standing now) {
 }
 
 forkserver::~forkserver() {
-    births_.clear();
-    lose();
+    if (socket_ && made_by_ == ::getpid()) graves_.emplace_back(*this, end_server());
     for (grave& open : graves_) {
         system::wait_until_readable(open.pidfd.get(), longest_farewell);
         (void)system::reap(open.pidfd.get());
     }
 }
 
+/// Not in a plain fork of this process, where it is somebody else's. Its pidfd.
+unique_fd forkserver::end_server() noexcept {
+    // Also for the copies of the socket that such a fork has.
+    if (made_by_ == ::getpid()) {
+        (void)system::shut_down(socket_->fd(), SHUT_RDWR);
+        (void)system::signal_process(pidfd_.get(), SIGKILL);
+    }
+    socket_.reset();
+    lifeline_.reset();
+    return std::exchange(pidfd_, unique_fd());
+}
+
 /// Those whose birth it has not told of are looked for.
 void forkserver::lose() {
     if (!socket_) return;
-    // Also for copies of the socket that a plain fork of this process has.
-    if (made_by_ == ::getpid()) (void)system::shut_down(socket_->fd(), SHUT_RDWR);
-    socket_.reset();
-    lifeline_.reset();
+    unique_fd ended = end_server();
     if (made_by_ == ::getpid()) {
-        (void)system::signal_process(pidfd_.get(), SIGKILL);
-        grave& made = graves_.emplace_back(*this, std::move(pidfd_));
+        grave& made = graves_.emplace_back(*this, std::move(ended));
         made.place = std::prev(graves_.end());
-        const auto on_end = [](void* ended) noexcept { static_cast<grave*>(ended)->fill(); };
+        const auto on_end = [](void* open) noexcept { static_cast<grave*>(open)->fill(); };
         // Otherwise when this loop ends.
         (void)made.ending.call_when_readable(*home_, on_end, &made);
     }
-    pidfd_.reset();
     const std::list<birth_ref> births = births_;
     for (const birth_ref& lost : births) look_for(*lost);
 }
@@ -154,7 +160,7 @@ void forkserver::hear(const message_header& header) {
         const std::error_code failure(answer.failure, std::system_category());
         return settle(**asked, error(failure, answer.reason));
     }
-    settle(**asked, launched{answer.pid, std::move(fds.front())});
+    settle(**asked, launched{answer.pid, clear_of_standard_fds(std::move(fds.front()))});
 }
 
 // Births.

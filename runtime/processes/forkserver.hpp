@@ -81,6 +81,7 @@ class forkserver final : public resident {
 
     result<birth_ref> ask_now(std::shared_ptr<message_socket> control, unique_fd theirs);
     result<void> make(standing now);
+    unique_fd end_server() noexcept;
     void lose();
     void give_up(const std::string& why);
     void on_end();

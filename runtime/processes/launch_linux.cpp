@@ -28,6 +28,7 @@ struct plan {
     char* const* environment;
     int control;
     bool shared_fds;
+    leading leads;
     const char* failed_call = nullptr;
     int failure = 0;
 };
@@ -102,6 +103,8 @@ void reset_signals() {
     ::sigprocmask(SIG_SETMASK, &interrupt, nullptr);
 }
 
+long lead(const plan& work) { return begin_to_lead(work.leads); }
+
 long execute(const plan& work) {
     reset_signals();
     return ::execve("/proc/self/exe", work.arguments, work.environment);
@@ -114,6 +117,7 @@ int enter_child(void* argument) {
         did(work, "dup3", refused_or("child dup3", &place_control, work)) &&
         did(work, "close_range", refused_or("child close_range", &close_the_rest, work)) &&
         did(work, "fcntl", keep_standard_fds(work)) &&
+        did(work, "setpgid", refused_or("child setpgid", &lead, work)) &&
         did(work, "execve /proc/self/exe", refused_or("execve", &execute, work));
     ::_exit(127);
 }
@@ -173,12 +177,30 @@ result<launched> clone_child(plan& work) {
     const ::pid_t pid = ::clone(&enter_child, stack.data() + stack.size(),
                                 flags | (work.shared_fds ? CLONE_FILES : 0), &work, &pidfd);
     if (pid < 0) return system::last_error("clone");
-    return launched{pid, unique_fd(pidfd)};
+    return launched{pid, clear_of_standard_fds(unique_fd(pidfd))};
 }
 
 }  // namespace
 
-result<launched> launch(const std::vector<std::string>& arguments, int control) {
+unique_fd clear_of_standard_fds(unique_fd pidfd) {
+    if (pidfd.get() > STDERR_FILENO) return pidfd;
+    auto moved = system::duplicate(pidfd.get());
+    return moved ? std::move(moved).value() : std::move(pidfd);
+}
+
+long begin_to_lead(leading what) noexcept {
+    switch (what) {
+        case leading::nothing:
+            break;
+        case leading::group:
+            return ::setpgid(0, 0);
+        case leading::session:
+            return ::setsid() < 0 ? -1 : 0;
+    }
+    return 0;
+}
+
+result<launched> launch(const std::vector<std::string>& arguments, int control, leading leads) {
     unique_fd moved;  // out of the way of the fds that the child puts in order
     if (control <= control_fd_in_child) {
         COPROC_TRY(moved, system::duplicate(control, control_fd_in_child + 1));
@@ -188,7 +210,8 @@ result<launched> launch(const std::vector<std::string>& arguments, int control) 
     std::vector<std::string> environment_texts = child_environment();
     const std::vector<char*> argument_pointers = pointers_to(argument_texts);
     const std::vector<char*> environment_pointers = pointers_to(environment_texts);
-    plan work{argument_pointers.data(), environment_pointers.data(), control, has_close_range()};
+    plan work{argument_pointers.data(), environment_pointers.data(), control, has_close_range(),
+              leads};
     COPROC_TRY(auto child, clone_child(work));
     if (work.failure == 0) return child;
     // It is already ending: this wait is short, and nobody shall find a zombie.

@@ -53,12 +53,17 @@ lifeline::~lifeline() {
     current_write_end.compare_exchange_strong(mine, -1);
 }
 
-result<unique_fd> die_with_parent(int read_end) {
+result<unique_fd> die_with_parent(int read_end, mourners who) {
     // A file description of its own: owner and signal of the one that all children share would be
     // those of the last child to ask.
     const std::string path = "/proc/self/fd/" + std::to_string(read_end);
     COPROC_TRY(auto own, system::open_read_only(path.c_str()));
-    COPROC_TRY(system::kill_on_end_of(own.get()));
+    const ::pid_t self = ::getpid();
+    COPROC_TRY(system::kill_on_end_of(own.get(), who == mourners::group ? -self : self));
+    // A leader may execute a shell: with the fd, what the shell starts dies with the parent, too.
+    if (who == mourners::group) {
+        COPROC_TRY(system::keep_across_exec(own.get()));
+    }
     // An end before that was reported to nobody. Asked of the old description: one that is opened
     // when there is no writer any more does not count the pipe as ended.
     if (system::is_readable(read_end)) ::kill(::getpid(), SIGKILL);

@@ -28,8 +28,11 @@ class lifeline {
     unique_fd write_end_;
 };
 
-/// In the child: SIGKILL for this process when the parent of `read_end` is gone, for as long as the
-/// returned fd is open. At once, if it is gone already.
-result<unique_fd> die_with_parent(int read_end);
+/// Whom the parent's death ends.
+enum class mourners { process, group };
+
+/// In the child: SIGKILL for this process, or for the group that it leads, when the parent of
+/// `read_end` is gone, for as long as the returned fd is open. At once, if it is gone already.
+result<unique_fd> die_with_parent(int read_end, mourners who = mourners::process);
 
 }  // namespace coproc::detail

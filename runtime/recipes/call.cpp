@@ -105,8 +105,11 @@ namespace {
 /// What becomes of the child's answer.
 class answer_reader {
  public:
-    answer_reader(unique_fd pipe, std::uint64_t type, use_message use, void* argument)
-        : pipe_(std::move(pipe)), type_(type), use_(use), argument_(argument) {}
+    answer_reader(unique_fd pipe, std::uint64_t type, use_message use, void* argument,
+                  std::size_t largest)
+        : pipe_(std::move(pipe)), type_(type), use_(use), argument_(argument) {
+        pipe_.accept_up_to(largest);
+    }
 
     /// The child has ended: nothing comes any more, whoever has inherited its end.
     void end_pipe() noexcept {
@@ -201,7 +204,9 @@ task<result<void>> prepared_call::run(prepared_call self, std::uint64_t type, us
     const std::string step = "call of " + one->name();
     auto ends = system::socket_pair();
     if (!ends) co_return ends.error().within(step);
-    answer_reader pipe(std::move(ends.value()[0]), type, use, argument);
+    // A child can answer no more than it can have; who does not limit it believes it.
+    const auto largest = one->limits().address_space.value_or(PTRDIFF_MAX / 2);
+    answer_reader pipe(std::move(ends.value()[0]), type, use, argument, largest);
     self.request_->answer_through(std::move(ends.value()[1]));
     COPROC_CO_TRY(co_await child::start(one));
     const auto [failure, ended] = co_await when_all(await_answer(pipe, one), await_end(pipe, one));

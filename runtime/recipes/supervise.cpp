@@ -4,6 +4,7 @@
 #include <coproc/sleep.hpp>
 
 #include "processes/child.hpp"
+#include "processes/kept_options.hpp"
 
 #include <algorithm>
 #include <deque>
@@ -51,13 +52,12 @@ class repeated_request final : public start_request {
 /// The options, for as long as the generator lives.
 class plan {
  public:
-    explicit plan(const supervise_options& given) : options_(given), name_(given.process.name) {}
+    explicit plan(const supervise_options& given)
+        : options_(given), process_(std::make_shared<const kept_options>(given.process)) {}
 
     const supervise_options& options() const noexcept { return options_; }
     std::shared_ptr<child> make_child(const shared_request& what) const {
-        process_options process = options_.process;
-        process.name = name_;
-        return std::make_shared<child>(process, std::make_unique<repeated_request>(what));
+        return std::make_shared<child>(process_->get(), std::make_unique<repeated_request>(what));
     }
     bool ends_with(const result<exit_status>& status) const {
         return options_.when == restart::on_failure && status && status.value().success();
@@ -65,7 +65,7 @@ class plan {
 
  private:
     supervise_options options_;
-    std::string name_;
+    std::shared_ptr<const kept_options> process_;
 };
 
 /// How long to wait before each restart, and how often.

@@ -196,8 +196,12 @@ result<unique_fd> open_process(::pid_t pid) {
     return attempt_fd("pidfd_open", [&] { return ::syscall(SYS_pidfd_open, pid, 0); });
 }
 
-result<void> kill_on_end_of(int pipe_read_end) {
-    COPROC_TRY(attempt_void("fcntl", [&] { return ::fcntl(pipe_read_end, F_SETOWN, ::getpid()); }));
+result<void> keep_across_exec(int fd) {
+    return attempt_void("fcntl", [&] { return ::fcntl(fd, F_SETFD, 0); });
+}
+
+result<void> kill_on_end_of(int pipe_read_end, ::pid_t whom) {
+    COPROC_TRY(attempt_void("fcntl", [&] { return ::fcntl(pipe_read_end, F_SETOWN, whom); }));
     COPROC_TRY(attempt_void("fcntl", [&] { return ::fcntl(pipe_read_end, F_SETSIG, SIGKILL); }));
     return attempt_void(
         "fcntl", [&] { return ::fcntl(pipe_read_end, F_SETFL, O_RDONLY | O_NONBLOCK | O_ASYNC); });

@@ -88,8 +88,10 @@ void wait_until_readable(int fd, std::chrono::milliseconds longest) noexcept;
 
 result<void> signal_process(int pidfd, int signal);
 result<unique_fd> open_process(::pid_t pid);
-/// SIGKILL for this process as soon as the read end `fd` of a pipe is at its end.
-result<void> kill_on_end_of(int pipe_read_end);
+result<void> keep_across_exec(int fd);
+/// SIGKILL as soon as the read end of a pipe is at its end, for a process, or for a process group
+/// if the number is negative.
+result<void> kill_on_end_of(int pipe_read_end, ::pid_t whom);
 
 struct end_of_process {
     int code;  ///< exit code, or -N for signal N

@@ -170,6 +170,15 @@ task<void> leave_child() {
     say("app has returned");
 }
 
+/// Leaves a child that ends only when it is asked to.
+task<void> wait_long() { (void)co_await coproc::sleep_for(24h); }
+task<void> leave_patient_child() {
+    process child(wait_long);
+    (co_await child.start()).value();
+    say("child " + std::to_string(child.pid()));
+    say("app has returned");
+}
+
 /// Leaves behind a start that takes many turns of the loop.
 void end_with(std::vector<std::byte>) { say("child ended"); }
 task<void> start_long(std::vector<std::byte> big) {
@@ -336,6 +345,7 @@ const std::map<std::string, std::function<int()>> verbs{
     {"leave_daemon", running(leave_daemon)},
     {"leave_deaf_daemon", running(leave_deaf_daemon)},
     {"leave_child", running(leave_child)},
+    {"leave_patient_child", running(leave_patient_child)},
     {"leave_start", running(leave_start)},
     {"log", running(log_a_life)},
     {"arguments", running(start_sayer)},
