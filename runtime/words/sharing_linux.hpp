@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace coproc::system {
 
@@ -30,7 +31,8 @@ result<std::uint64_t> name_of_bell(int bell);
 /// Rings the bell of that name. errc::would_block: it has rung so often unheard that it has no
 /// room for more; std::errc::connection_refused: its process is gone.
 result<void> ring(int from, std::uint64_t name, std::uint64_t content);
-/// What the next ring said; errc::would_block if there is none.
-result<std::uint64_t> heard(int bell);
+/// What the next rings said, as many as there are and at most 8, by one system call; answers how
+/// many. errc::would_block if there is none.
+result<std::size_t> heard(int bell, std::span<std::uint64_t> contents);
 
 }  // namespace coproc::system
