@@ -23,6 +23,7 @@ result<void> block_pool::make_blocks(transaction& changing) const {
     if (count == 0) return std::errc::not_enough_memory;
     COPROC_TRY(
         system::give_memory(file_, all.blocks_offset + made * block_size, count * block_size));
+    system::prepare_to_write(bytes(made + 1).data(), count * block_size);
     // Nobody knows them yet: no journal.
     for (std::uint64_t i = 1; i <= count; ++i) {
         block(made + i) = {i == count ? all.free_block : made + i + 1, 0};
