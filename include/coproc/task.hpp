@@ -249,10 +249,11 @@ class [[nodiscard]] short_way {
     bool await_suspend(std::coroutine_handle<Promise> waiter) {
         if (!waiter.promise().scope().is_canceled() && self().try_now()) return false;
         rest_.emplace(self().at_length());
-        return awaiter_of_rest().await_suspend(waiter);
+        awaited_.emplace(std::move(*rest_).operator co_await());
+        return awaited_->await_suspend(waiter);
     }
     result<Value> await_resume() {
-        if (rest_) return awaiter_of_rest().await_resume();
+        if (awaited_) return awaited_->await_resume();
         return self().outcome();
     }
 
@@ -264,9 +265,9 @@ class [[nodiscard]] short_way {
 
  private:
     Self& self() noexcept { return static_cast<Self&>(*this); }
-    awaiter awaiter_of_rest() noexcept { return std::move(*rest_).operator co_await(); }
 
     std::optional<whole> rest_;
+    std::optional<awaiter> awaited_;
 };
 
 /// What is a task, or can be one.
