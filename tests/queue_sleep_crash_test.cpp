@@ -149,7 +149,7 @@ const ring rings[] = {
          auto taken = (co_await q.lease()).value();
          taken.done().value();
      },
-     [](joinable_queue<std::string> q) { return q.put(second); },
+     [](joinable_queue<std::string> q) -> task<result<void>> { return q.put(second); },
      [](joinable_queue<std::string> q) { return !q.full(); }, true},
     {"done rings a joiner",
      [](joinable_queue<std::string> q) -> task<void> {

@@ -572,3 +572,55 @@ CO_TEST_CASE("queue: a queue travels through a connection", "[queue]") {
     const auto other = co_await theirs.recv<queue<int>>();
     check_fails(other, errc::type_mismatch);
 }
+
+// -- what put and get return
+
+namespace {
+
+task<result<void>> put_by_task(queue<int> q, int message) { return q.put(message); }
+
+}  // namespace
+
+CO_TEST_CASE("queue: a put or get happens when it is awaited, and is a task where one is wanted",
+             "[queue]") {
+    auto q = queue<int>::create().value();
+    std::vector<task<result<void>>> puts;
+    puts.push_back(q.put(1));
+    puts.push_back(put_by_task(q, 2));
+    auto third = q.put(3);
+    { const auto dropped = q.put(4); }
+    CHECK(q.empty());
+    for (auto& one : puts) (co_await std::move(one)).value();
+    (co_await std::move(third)).value();
+    task<result<int>> first = q.get();
+    auto second = q.get();
+    CHECK(q.size() == 3);
+    const int one = (co_await std::move(first)).value();
+    const int two = (co_await std::move(second)).value();
+    CHECK(one == 1);
+    CHECK(two == 2);
+    CHECK(q.size() == 1);
+}
+
+TEST_CASE("queue: a runtime runs and spawns a put and a get as it does tasks", "[queue]") {
+    auto home = coproc::runtime::create().value();
+    auto q = queue<int>::create().value();
+    const auto put = home.spawn(q.put(1));
+    CHECK(home.run(q.get()).value() == 1);
+    home.run(q.put(2)).value();
+    CHECK(q.try_get().value() == 2);
+}
+
+TEST_CASE("queue: a target may return a put", "[queue]") {
+    auto home = coproc::runtime::create().value();
+    auto q = queue<int>::create().value();
+    const auto give = [](queue<int> to) { return to.put(5); };
+    const auto app = [&]() -> task<void> {
+        process child(give, q);
+        (co_await child.start()).value();
+        const auto status = (co_await child.join()).value();
+        CHECK(status.code() == 0);
+    };
+    home.run(app());
+    CHECK(q.try_get().value() == 5);
+}

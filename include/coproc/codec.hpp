@@ -98,12 +98,19 @@ class encoder {
     void fail(error why);
 
     result<void> status() const;
+    /// Nothing has failed, and there is nothing but bytes.
+    bool is_plain() const noexcept { return !failure_ && fds_.empty(); }
     std::span<const std::byte> bytes() const noexcept { return {buffer_.get(), size_}; }
     std::span<const int> fds() const noexcept { return fds_; }
     /// A copy of the bytes in a container of their own.
     coproc::bytes to_bytes() const;
     /// Ready for the next message; keeps the memory.
-    void clear() noexcept;
+    void clear() noexcept {
+        size_ = 0;
+        fds_.clear();
+        if (!kept_.empty()) kept_.clear();
+        failure_.reset();
+    }
 
  private:
     friend class detail::nesting<encoder>;
@@ -132,6 +139,11 @@ class decoder {
     /// Lifetime: the pieces and the source outlive the decoder.
     decoder(std::size_t size, next_piece next, void* source) noexcept
         : next_(next), source_(source), later_(size) {}
+    /// Goes on with other bytes; what was read before stays.
+    void begin(std::span<const std::byte> data) noexcept {
+        rest_ = data;
+        later_ = 0;
+    }
     decoder(const decoder&) = delete;
     decoder& operator=(const decoder&) = delete;
 
@@ -157,7 +169,10 @@ class decoder {
 
     std::size_t remaining() const noexcept { return rest_.size() + later_; }
     /// Errors: errc::bad_message if bytes are left over.
-    result<void> finish() const;
+    result<void> finish() const {
+        if (remaining() > 0) return errc::bad_message;
+        return success();
+    }
 
  private:
     friend class detail::nesting<decoder>;

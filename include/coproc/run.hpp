@@ -10,6 +10,7 @@
 //
 // because everything in front of it runs in the children as well.
 
+#include <coproc/detail/awaited.hpp>
 #include <coproc/detail/target.hpp>
 #include <coproc/task.hpp>
 
@@ -40,15 +41,16 @@ template <class Function, class... Args>
     requires std::is_invocable_v<Function&, Args...>
 int run(Function function, Args&&... args) {
     using returned = std::invoke_result_t<Function&, Args...>;
-    static_assert(detail::is_task<returned>,
+    static_assert(detail::like_task<returned>,
                   "run() needs a coroutine: a function that returns a task");
-    if constexpr (detail::is_task<returned>) {
+    if constexpr (detail::like_task<returned>) {
         static_assert(
-            detail::is_exit_value<typename returned::value_type>,
+            detail::is_exit_value<detail::awaited_t<returned>>,
             "the task given to run() returns void, an int (the exit code) or a result of these");
         detail::leave_if_child();
         // Called here, so that what the arguments are converted to lives until the task has ended.
-        return detail::run_app(detail::to_exit_task(function(std::forward<Args>(args)...)));
+        return detail::run_app(
+            detail::to_exit_task(detail::as_task(function(std::forward<Args>(args)...))));
     }
 }
 

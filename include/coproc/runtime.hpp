@@ -79,6 +79,10 @@ class runtime_ref {
     spawned<T> spawn(task<T> body) const {
         return spawned<T>(detail::root_of<T>::start(*loop_, std::move(body)));
     }
+    template <class Self, class T>
+    spawned<result<T>> spawn(detail::short_way<Self, T>&& body) const {
+        return spawn(task<result<T>>(std::move(body)));
+    }
 
     /// Calls `work()` on the loop's thread, in the order of posting. Must not throw. Work for which
     /// the loop does not turn any more is dropped.
@@ -136,6 +140,10 @@ class runtime : public runtime_ref {
     template <class T>
     T run(task<T> body) {
         return finish(detail::root_of<T>::start(home(), std::move(body)));
+    }
+    template <class Self, class T>
+    result<T> run(detail::short_way<Self, T>&& body) {
+        return run(task<result<T>>(std::move(body)));
     }
     template <class T>
     T run_service(task<T> body) {

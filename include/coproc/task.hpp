@@ -230,6 +230,58 @@ class cancellation_point : public yield_awaiter {
     bool canceled_ = false;
 };
 
+/// What mostly can be done at once, and then needs no coroutine; otherwise it is a task.
+/// Self provides  bool try_now()                 false: nothing has happened
+///                result<Value> outcome()        after try_now() was true
+///                task<result<Value>> at_length()
+/// In a canceled scope it is not tried.
+template <class Self, class Value>
+class [[nodiscard]] short_way {
+    using whole = task<result<Value>>;
+    using awaiter = decltype(std::declval<whole>().operator co_await());
+
+ public:
+    /// The task is what a function may want that takes tasks.
+    operator whole() && { return self().at_length(); }  // NOLINT(google-explicit-constructor)
+
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> waiter) {
+        if (!waiter.promise().scope().is_canceled() && self().try_now()) return false;
+        rest_.emplace(self().at_length());
+        awaited_.emplace(std::move(*rest_).operator co_await());
+        return awaited_->await_suspend(waiter);
+    }
+    result<Value> await_resume() {
+        if (awaited_) return awaited_->await_resume();
+        return self().outcome();
+    }
+
+ protected:
+    short_way() = default;
+    ~short_way() = default;
+    short_way(short_way&&) = default;
+    short_way& operator=(short_way&&) = default;
+
+ private:
+    Self& self() noexcept { return static_cast<Self&>(*this); }
+
+    std::optional<whole> rest_;
+    std::optional<awaiter> awaited_;
+};
+
+/// What is a task, or can be one.
+template <class T>
+task<T> as_task(task<T> body) {
+    return body;
+}
+template <class Self, class Value>
+task<result<Value>> as_task(short_way<Self, Value>&& body) {
+    return std::move(body);
+}
+template <class T>
+concept like_task = requires(T (*make)()) { as_task(make()); };
+
 }  // namespace detail
 
 /// Lets everything else that is ready run first. errc::canceled if the scope is canceled.

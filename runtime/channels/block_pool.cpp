@@ -21,8 +21,9 @@ result<void> block_pool::make_blocks(transaction& changing) const {
     const std::uint64_t made = all.blocks_made;
     const std::uint64_t count = std::min(made_at_once, all.blocks_in_all - made);
     if (count == 0) return std::errc::not_enough_memory;
-    COPROC_TRY(system::give_memory(memory_->fd(), all.blocks_offset + made * block_size,
-                                   count * block_size));
+    COPROC_TRY(
+        system::give_memory(file_, all.blocks_offset + made * block_size, count * block_size));
+    system::prepare_to_write(bytes(made + 1).data(), count * block_size);
     // Nobody knows them yet: no journal.
     for (std::uint64_t i = 1; i <= count; ++i) {
         block(made + i) = {i == count ? all.free_block : made + i + 1, 0};

@@ -10,9 +10,9 @@ namespace coproc::detail {
 
 class block_pool {
  public:
-    explicit block_pool(const region& memory) noexcept : memory_(&memory) {}
+    explicit block_pool(const region& memory) noexcept : data_(memory.data()), file_(memory.fd()) {}
 
-    queue_layout& layout() const noexcept { return memory_->as<queue_layout>(); }
+    queue_layout& layout() const noexcept { return *reinterpret_cast<queue_layout*>(data_); }
     queue_block& block(std::uint64_t number) const noexcept {
         return at<queue_block>(layout().table_offset)[number - 1];
     }
@@ -21,7 +21,7 @@ class block_pool {
     }
     std::span<std::byte, block_size> bytes(std::uint64_t number) const noexcept {
         return std::span<std::byte, block_size>(
-            memory_->data() + layout().blocks_offset + (number - 1) * block_size, block_size);
+            data_ + layout().blocks_offset + (number - 1) * block_size, block_size);
     }
 
     /// Without the lock: might there be that many blocks?
@@ -48,11 +48,12 @@ class block_pool {
  private:
     template <class T>
     T* at(std::uint64_t offset) const noexcept {
-        return reinterpret_cast<T*>(memory_->data() + offset);
+        return reinterpret_cast<T*>(data_ + offset);
     }
     result<void> make_blocks(transaction& changing) const;
 
-    const region* memory_;
+    std::byte* data_;
+    int file_;
 };
 
 constexpr std::uint64_t blocks_for(std::uint64_t size) noexcept {

@@ -110,9 +110,9 @@ void byte_queue::wake_joiners() noexcept {
     sleeping_on(queue_layout::joiners).wake_all(ringer());
 }
 
-/// What was published before is seen by those who announce themselves after this.
+/// What was published before its lock was released is seen by those who announce themselves after
+/// this, see release_lock().
 void byte_queue::wake_both() noexcept {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
     const bool rang_consumer = wake_consumer();
     const bool rang_producer = wake_producer();
     if (rang_consumer || rang_producer) look_again();

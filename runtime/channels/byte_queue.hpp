@@ -28,7 +28,7 @@ struct whole_message : leased_message {
 /// `content`, the others still in their cells.
 struct taken_messages {
     std::vector<taken_message> all;
-    coproc::bytes content;
+    small_content content;
 };
 
 class byte_queue final : public shared_object {
@@ -67,8 +67,12 @@ class byte_queue final : public shared_object {
     // The short way, if nothing is in it: nobody of this process waits, and there is room for a
     // small message, or one to be got.
 
-    /// False: put() is to be tried instead.
-    result<bool> put_now(std::span<const std::byte> message);
+    /// False: nothing has happened, put() is to be tried instead.
+    bool put_now(std::span<const std::byte> message) noexcept;
+    /// Its data() is null: nothing has happened, get_now() is to be tried instead.
+    std::span<const std::byte> take_now(small_content& content);
+    /// What has been taken into it is done with: memory for the next one.
+    void keep_content(small_content used) noexcept { spare_content_ = std::move(used); }
     /// False: get() is to be tried instead.
     result<bool> get_now(use_message decode, void* argument, leased_message& message);
 
@@ -91,7 +95,7 @@ class byte_queue final : public shared_object {
 
     /// Decodes a message. One that cannot be decoded is done: given back, it would be in
     /// everybody's way for ever.
-    result<leased_message> use(const taken_message& taken, std::span<const std::byte> content,
+    result<leased_message> use(const taken_message& taken, const std::byte* content,
                                use_message decode, void* argument);
 
  private:
@@ -131,7 +135,8 @@ class byte_queue final : public shared_object {
     result<progress> after_put(result<progress> made) noexcept;
 
     bool may_get() const noexcept { return content_.has_messages() || content_.is_closed(); }
-    result<progress> take(taken_message& into, coproc::bytes& content);
+    small_content take_content();
+    result<progress> take(taken_message& into, small_content& content);
     result<progress> take_some(taken_messages& into, std::size_t most);
     result<progress> look_when_empty();
     result<progress> after_take(result<progress> made) noexcept;
@@ -142,6 +147,13 @@ class byte_queue final : public shared_object {
     bool forget(transaction& changing, participant dead, ending how) noexcept override;
     bool kick() noexcept override;
     void note_healing() noexcept;
+    /// Wakes who waits for it, when its lock has been released.
+    void after_change() noexcept {
+        const bool somebody = sleeping_on(queue_layout::consumers).announced() ||
+                              sleeping_on(queue_layout::producers).announced();
+        if (somebody) wake_both();
+        if (put_end_.healed || get_end_.healed || experience().healed) note_healing();
+    }
     bool wake_consumer() noexcept;
     bool wake_producer() noexcept;
     void wake_both() noexcept;
@@ -154,7 +166,7 @@ class byte_queue final : public shared_object {
     std::uint64_t forget_from_ = 1;
     std::optional<error> owed_;
     std::unique_ptr<encoder> spare_encoder_;
-    coproc::bytes spare_content_;
+    small_content spare_content_;
 };
 
 }  // namespace coproc::detail

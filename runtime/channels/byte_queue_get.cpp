@@ -14,12 +14,20 @@ constexpr std::size_t most_kept = std::size_t{4} * 1024 * 1024;
 
 }  // namespace
 
-result<progress> byte_queue::take(taken_message& into, coproc::bytes& content) {
+small_content byte_queue::take_content() {
+    if (spare_content_) return std::move(spare_content_);
+    return std::make_unique_for_overwrite<std::byte[]>(longest_inline);
+}
+
+result<progress> byte_queue::take(taken_message& into, small_content& content) {
+    // Not there for as long as somebody's decoding may come back to this queue.
+    content = take_content();
     result<progress> made = progress::busy;
     if (edit<get_state> end(content_.layout().getting, get_end_); end) {
-        made = content_.take(end, experience(), into, content);
+        made = content_.take(end, experience(), into, content.get());
         if (made && made.value() == progress::done) end.commit();
     }
+    if (!made || made.value() != progress::done) keep_content(std::move(content));
     return after_take(std::move(made));
 }
 
@@ -27,16 +35,22 @@ result<progress> byte_queue::take_some(taken_messages& into, std::size_t most) {
     // What there is no memory for is not taken.
     most = std::min(most, most_of_a_batch);
     into.all.reserve(most);
-    into.content.reserve(most_at_once + longest_inline);
+    into.content = std::make_unique_for_overwrite<std::byte[]>(most_at_once + longest_inline);
     result<progress> made = progress::busy;
     if (edit<get_state> end(content_.layout().getting, get_end_); end) {
-        bool goes_on = true;
-        for (std::size_t bytes = 0; goes_on && into.all.size() < most && bytes < most_at_once;) {
+        std::byte* next = into.content.get();
+        for (std::size_t bytes = 0; into.all.size() < most && bytes < most_at_once;) {
             taken_message one;
-            made = content_.take(end, experience(), one, into.content);
-            goes_on = made && made.value() == progress::done;
-            if (goes_on) into.all.push_back(one);
+            if (const auto here = content_.take_here(end.now); here.data() != nullptr) {
+                one.size = here.size();
+                std::memcpy(next, here.data(), here.size());
+            } else {
+                made = content_.take(end, experience(), one, next);
+                if (!made || made.value() != progress::done) break;
+            }
+            into.all.push_back(one);
             bytes += one.size;
+            if (one.cell == 0) next += one.size;
         }
         // What was in the way of the next one is the next call's business.
         if (!into.all.empty()) {
@@ -64,26 +78,46 @@ result<progress> byte_queue::after_take(result<progress> made) noexcept {
     return made;
 }
 
+std::span<const std::byte> byte_queue::take_now(small_content& content) {
+    if (!goes_first(queue_layout::consumers)) return {};
+    content = take_content();
+    std::span<const std::byte> here;
+    {
+        edit<get_state> end(content_.layout().getting, get_end_);
+        if (end) here = content_.take_here(end.now);
+        if (here.data() != nullptr) {
+            std::memcpy(content.get(), here.data(), here.size());
+            end.commit();
+        }
+    }
+    if (here.data() == nullptr) {
+        keep_content(std::move(content));
+        return {};
+    }
+    after_change();
+    return {content.get(), here.size()};
+}
+
 result<bool> byte_queue::get_now(use_message decode, void* argument, leased_message& message) {
     if (!goes_first(queue_layout::consumers)) return false;
     taken_message taken;
-    spare_content_.clear();
-    COPROC_TRY(const progress made, take(taken, spare_content_));
+    small_content content;
+    COPROC_TRY(const progress made, take(taken, content));
     if (made != progress::done) return false;
-    // Not there for as long as somebody's decoding may come back to this queue.
-    coproc::bytes content = std::move(spare_content_);
-    COPROC_TRY(message, use(taken, content, decode, argument));
-    spare_content_ = std::move(content);
+    COPROC_TRY(message, use(taken, content.get(), decode, argument));
+    keep_content(std::move(content));
     return true;
 }
 
 task<result<leased_message>> byte_queue::get(ref self, use_message decode, void* argument) {
     taken_message taken;
-    coproc::bytes content;
+    small_content content;
     attempt_with taking([&] { return self->take(taken, content); },
                         [&] { return self->may_get(); });
     COPROC_CO_TRY(co_await until_done(self, queue_layout::consumers, taking));
-    co_return self->use(taken, content, decode, argument);
+    auto used = self->use(taken, content.get(), decode, argument);
+    self->keep_content(std::move(content));
+    co_return used;
 }
 
 task<result<taken_messages>> byte_queue::get_some(ref self, std::size_t most) {
@@ -117,10 +151,12 @@ result<whole_message> byte_queue::try_get() {
 
 result<leased_message> byte_queue::try_get(use_message decode, void* argument) {
     taken_message taken;
-    coproc::bytes content;
+    small_content content;
     COPROC_TRY(const progress made, take(taken, content));
     COPROC_TRY(to_result(made));
-    return use(taken, content, decode, argument);
+    auto used = use(taken, content.get(), decode, argument);
+    keep_content(std::move(content));
+    return used;
 }
 
 namespace {
@@ -160,11 +196,10 @@ class held_cell {
 
 }  // namespace
 
-result<leased_message> byte_queue::use(const taken_message& taken,
-                                       std::span<const std::byte> content, use_message decode,
-                                       void* argument) {
+result<leased_message> byte_queue::use(const taken_message& taken, const std::byte* content,
+                                       use_message decode, void* argument) {
     if (taken.cell == 0) {
-        decoder message(content);
+        decoder message(std::span(content, taken.size));
         COPROC_TRY(decode(argument, message));
         return leased_message{};
     }

@@ -4,7 +4,7 @@
 
 #include <coproc/sleep.hpp>
 
-#include <atomic>
+#include <algorithm>
 
 namespace coproc::detail {
 
@@ -26,11 +26,16 @@ bool byte_queue::may_put(std::size_t size) const noexcept {
     return content_.is_closed() || content_.has_room(size);
 }
 
-result<bool> byte_queue::put_now(std::span<const std::byte> message) {
-    COPROC_TRY(check_size(message.size()));
-    if (message.size() > longest_inline || !goes_first(queue_layout::producers)) return false;
-    COPROC_TRY(const progress made, put_small(message));
-    return made == progress::done;
+bool byte_queue::put_now(std::span<const std::byte> message) noexcept {
+    const std::size_t most = std::min(longest_inline, content_.layout().max_bytes);
+    if (message.size() > most || !goes_first(queue_layout::producers)) return false;
+    {
+        edit<put_state> end(content_.layout().putting, put_end_);
+        if (!end || content_.is_closed() || !content_.append_here(end.now, message)) return false;
+        end.commit();
+    }
+    after_change();
+    return true;
 }
 
 task<result<void>> byte_queue::put(ref self, std::span<const std::byte> message) {
@@ -60,10 +65,12 @@ result<progress> byte_queue::put_some(message_batch& rest) {
     };
     auto made = change_put_end([&](edit<put_state>& end) -> result<progress> {
         for (; goes_on(); ++count) {
-            const auto appended = content_.append(end, experience(), rest.front());
-            const bool is_done = appended && appended.value() == progress::done;
-            if (!is_done && count == 0) return appended;
-            if (!is_done) break;
+            if (!content_.append_here(end.now, rest.front())) {
+                const auto appended = content_.append(end, experience(), rest.front());
+                const bool is_done = appended && appended.value() == progress::done;
+                if (!is_done && count == 0) return appended;
+                if (!is_done) break;
+            }
             bytes += rest.front().size();
             rest.pop_front();
         }

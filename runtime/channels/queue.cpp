@@ -14,8 +14,8 @@ namespace {
 error moved_from() { return error(errc::closed, "a queue that has been moved from"); }
 
 result<void> check_message(const encoder& message) {
+    if (message.is_plain()) return success();
     COPROC_TRY(message.status());
-    if (message.fds().empty()) return success();
     return error(errc::not_supported,
                  "a handle in a queue's message: send it through a connection");
 }
@@ -40,13 +40,16 @@ std::unique_ptr<encoder> make_encoder(const queue_ref& to) {
     return failed;
 }
 
+bool put_message_now(const queue_ref& to, std::unique_ptr<encoder>& message) {
+    if (!message->is_plain() || !to->put_now(message->bytes())) return false;
+    to->keep_encoder(std::move(message));
+    return true;
+}
+
 task<result<void>> put_message(queue_ref to, std::unique_ptr<encoder> message) {
     COPROC_CO_TRY(check_message(*message));
     COPROC_CO_TRY(co_await cancellation_point());
-    COPROC_CO_TRY(const bool done, to->put_now(message->bytes()));
-    if (!done) {
-        COPROC_CO_TRY(co_await byte_queue::put(to, message->bytes()));
-    }
+    COPROC_CO_TRY(co_await byte_queue::put(to, message->bytes()));
     to->keep_encoder(std::move(message));
     co_return success();
 }
@@ -55,6 +58,14 @@ task<result<void>> put_messages(queue_ref to, message_batch messages) {
     if (!to) co_return moved_from();
     COPROC_CO_TRY(check_message(messages.all()));
     co_return co_await byte_queue::put_all(std::move(to), std::move(messages));
+}
+
+std::span<const std::byte> take_message_now(const queue_ref& from, small_content& content) {
+    if (!from) return {};
+    return from->take_now(content);
+}
+void keep_content(const queue_ref& of, small_content used) noexcept {
+    of->keep_content(std::move(used));
 }
 
 result<bool> get_message_now(const queue_ref& from, use_message use, void* argument,
@@ -74,13 +85,20 @@ namespace {
 /// is the one that is reported.
 std::size_t use_batch(byte_queue& from, const taken_messages& taken, use_message use,
                       void* argument, std::optional<error>& failure) {
-    std::span<const std::byte> rest = taken.content;
+    const std::byte* next = taken.content.get();
+    decoder small({});
+    const auto use_one = [&](const taken_message& one) -> result<void> {
+        if (one.cell == 0) {
+            small.begin({std::exchange(next, next + one.size), one.size});
+            return use(argument, small);
+        }
+        COPROC_TRY(from.use(one, nullptr, use, argument));
+        return success();
+    };
     std::size_t used = 0;
     for (const taken_message& one : taken.all) {
-        const auto content = rest.first(one.cell == 0 ? one.size : 0);
-        rest = rest.subspan(content.size());
         try {
-            const auto decoded = from.use(one, content, use, argument);
+            const auto decoded = use_one(one);
             if (decoded) ++used;
             if (!decoded && !failure) failure = decoded.error();
         } catch (const std::bad_alloc&) {  // the others may have no need of so much

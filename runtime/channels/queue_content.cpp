@@ -14,18 +14,6 @@ constexpr std::size_t slice = std::size_t{1024} * 1024;
 
 constexpr std::uint64_t record_size = sizeof(queue_record);
 
-constexpr std::uint64_t aligned(std::uint64_t size, std::uint64_t to) noexcept {
-    return (size + to - 1) / to * to;
-}
-/// What a message takes of max_bytes, to which one record is added, so that one of that size fits.
-constexpr std::uint64_t cost(std::uint64_t size) noexcept {
-    return aligned(size, record_size) + record_size;
-}
-/// Is there room for it in the block of the tail, and for the record that names the next block?
-bool fits(const put_state& end, std::uint64_t size) noexcept {
-    return end.tail + cost(size) + record_size <= block_size;
-}
-
 }  // namespace
 
 result<region> queue_content::make(const queue_settings& settings) {
@@ -69,11 +57,6 @@ std::uint64_t queue_content::size() const noexcept {
     return put_count() - got + peek(layout().returned_count);
 }
 
-bool queue_content::has_messages() const noexcept {
-    const std::uint64_t got = got_count();
-    return got != put_count() || peek(layout().returned_count) != 0;
-}
-
 bool queue_content::has_room(std::uint64_t size) const noexcept {
     put_state now{};
     now.seen_got = got_count();
@@ -88,7 +71,7 @@ std::uint64_t queue_content::room() const noexcept {
     const std::uint64_t out = peek(layout().getting, &get_state::bytes_out);
     const std::uint64_t queued = peek(layout().putting, &put_state::bytes_in) - out;
     const std::uint64_t used = queued + peek(layout().cell_bytes) + record_size;
-    const std::uint64_t most = cost(layout().max_bytes);
+    const std::uint64_t most = cost_of(layout().max_bytes);
     const std::uint64_t bytes = most > used ? most - used : 0;
     const std::uint64_t blocks = layout().blocks_in_all - 1;
     const std::uint64_t blocks_used = std::min(blocks, peek(layout().blocks_used));
@@ -99,7 +82,7 @@ std::uint64_t queue_content::room() const noexcept {
 bool queue_content::can_publish() const noexcept {
     put_state now{};
     now.tail = peek(layout().putting, &put_state::tail);
-    return is_closed() || fits(now, 0) || pool_.has_blocks(1);
+    return is_closed() || now.fits(0) || pool_.has_blocks(1);
 }
 
 std::uint64_t queue_content::oldest_lease() const noexcept {
@@ -115,38 +98,16 @@ std::uint64_t queue_content::oldest_lease() const noexcept {
 
 // -- putting
 
-/// As far as is known of the other end.
-bool queue_content::is_within_limits(const put_state& end, std::uint64_t size) const noexcept {
-    const queue_layout& now = layout();
-    const std::uint64_t count = end.put_count - end.seen_got + peek(now.filling_count);
-    const std::uint64_t bytes = end.bytes_in - end.seen_bytes_out + peek(now.cell_bytes);
-    if (count >= now.max_size || bytes + cost(size) > cost(now.max_bytes)) return false;
-    if (size > longest_inline) return pool_.has_blocks(blocks_for(size) + 1);
-    return fits(end, size) || pool_.has_blocks(1);
-}
-
-bool queue_content::has_room(put_state& end, std::uint64_t size) const noexcept {
-    if (is_within_limits(end, size)) return true;
-    end.seen_got = got_count();
-    end.seen_bytes_out = peek(layout().getting, &get_state::bytes_out);
-    return is_within_limits(end, size);
-}
-
 result<progress> queue_content::append(edit<put_state>& end, lock_experience& pool,
                                        std::span<const std::byte> bytes) const {
+    if (append_here(end.now, bytes)) return progress::done;
     if (!has_room(end.now, bytes.size())) return progress::not_yet;
-    const queue_record record{static_cast<std::uint32_t>(bytes.size()), 0};
-    if (fits(end.now, bytes.size())) {
-        write_record(end.now, record, bytes);
-        end.now.bytes_in += cost(bytes.size());
-        return progress::done;
-    }
     transaction changing(layout(), pool);
     if (!changing) return progress::busy;
     COPROC_TRY(const progress opened, open_block(changing, end.now));
     if (opened != progress::done) return opened;
-    write_record(end.now, record, bytes);
-    end.now.bytes_in += cost(bytes.size());
+    write_record(end.now, {static_cast<std::uint32_t>(bytes.size()), 0}, bytes);
+    end.now.bytes_in += cost_of(bytes.size());
     changing.commit_with(end);
     return progress::done;
 }
@@ -163,15 +124,6 @@ result<progress> queue_content::open_block(transaction& changing, put_state& end
     return progress::done;
 }
 
-void queue_content::write_record(put_state& end, queue_record record,
-                                 std::span<const std::byte> bytes) const noexcept {
-    std::byte* const at = pool_.bytes(end.tail_block).data() + end.tail;
-    std::memcpy(at, &record, sizeof record);
-    if (!bytes.empty()) std::memcpy(at + sizeof record, bytes.data(), bytes.size());
-    end.tail += cost(bytes.size());
-    ++end.put_count;
-}
-
 result<progress> queue_content::reserve(edit<put_state>& end, lock_experience& pool,
                                         std::uint64_t size, std::uint64_t& cell) const {
     if (!has_room(end.now, size)) return progress::not_yet;
@@ -180,7 +132,7 @@ result<progress> queue_content::reserve(edit<put_state>& end, lock_experience& p
     if (!has_room(end.now, size)) return progress::not_yet;
     COPROC_TRY(cell, pool_.take_cell(changing, queue_cell::filling));
     changing.set(pool_.cell(cell).size, size);
-    changing.add(layout().cell_bytes, cost(size));
+    changing.add(layout().cell_bytes, cost_of(size));
     changing.add(layout().blocks_used, blocks_for(size));
     changing.add(layout().filling_count, 1);
     changing.commit();
@@ -191,7 +143,7 @@ result<progress> queue_content::publish(edit<put_state>& end, lock_experience& p
                                         std::uint64_t cell) const {
     transaction changing(layout(), pool);
     if (!changing) return progress::busy;
-    if (!fits(end.now, 0)) {
+    if (!end.now.fits(0)) {
         COPROC_TRY(const progress opened, open_block(changing, end.now));
         if (opened != progress::done) return opened;
     }
@@ -205,26 +157,20 @@ result<progress> queue_content::publish(edit<put_state>& end, lock_experience& p
 
 // -- getting
 
-queue_record queue_content::record_at(const get_state& end) const noexcept {
-    queue_record record;
-    std::memcpy(&record, pool_.bytes(end.head_block).data() + end.head, sizeof record);
-    return record;
-}
-
 result<progress> queue_content::take(edit<get_state>& end, lock_experience& pool,
-                                     taken_message& into, coproc::bytes& bytes) const {
+                                     taken_message& into, std::byte* bytes) const {
     if (peek(layout().returned_count) != 0) {
         COPROC_TRY(const progress returned, take_returned(pool, into));
         if (returned != progress::not_yet) return returned;
     }
+    if (const auto here = take_here(end.now); here.data() != nullptr) {
+        into = {0, end.now.got_count - 1, here.size()};
+        std::memcpy(bytes, here.data(), here.size());
+        return progress::done;
+    }
     if (end.now.got_count == end.now.seen_put) end.now.seen_put = put_count();
     if (end.now.got_count == end.now.seen_put) return progress::not_yet;
     queue_record record = record_at(end.now);
-    if (record.size != queue_record::next_block && record.cell == 0 && !is_joinable()) {
-        into = {0, end.now.got_count, record.size};
-        take_bytes(end.now, record.size, bytes);
-        return progress::done;
-    }
     // On a copy: what fails further on has not happened.
     get_state after = end.now;
     transaction changing(layout(), pool);
@@ -236,26 +182,18 @@ result<progress> queue_content::take(edit<get_state>& end, lock_experience& pool
         record = record_at(after);
     }
     if (record.cell == 0 && !is_joinable()) {
-        into = {0, after.got_count, record.size};
-        take_bytes(after, record.size, bytes);
+        const auto here = pass(after, record.size);
+        into = {0, after.got_count - 1, record.size};
+        std::memcpy(bytes, here.data(), here.size());
     } else {
         COPROC_TRY(take_cell(changing, after, record, into));
-        if (record.cell == 0) after.bytes_out += cost(record.size);
-        after.head += cost(record.size);
+        if (record.cell == 0) after.bytes_out += cost_of(record.size);
+        after.head += cost_of(record.size);
         ++after.got_count;
     }
     end.now = after;
     changing.commit_with(end);
     return progress::done;
-}
-
-void queue_content::take_bytes(get_state& end, std::uint32_t size, coproc::bytes& into) const {
-    const std::byte* const from =
-        pool_.bytes(end.head_block).data() + end.head + sizeof(queue_record);
-    into.insert(into.end(), from, from + size);
-    end.bytes_out += cost(size);
-    end.head += cost(size);
-    ++end.got_count;
 }
 
 /// The cell of a large message, or one for the lease of a small one, which stays where it is.
@@ -269,7 +207,7 @@ result<void> queue_content::take_cell(transaction& changing, const get_state& en
         changing.set(leased.offset, end.head + sizeof record);
         changing.set(leased.size, record.size);
         changing.add(pool_.block(end.head_block).holders, 1);
-        changing.add(layout().cell_bytes, cost(record.size));
+        changing.add(layout().cell_bytes, cost_of(record.size));
     }
     queue_cell& cell = pool_.cell(into.cell);
     into.size = cell.size;
@@ -301,7 +239,7 @@ void queue_content::drop(transaction& changing, std::uint64_t cell) const noexce
     if (pool_.cell(cell).state == queue_cell::filling) {
         changing.subtract(layout().filling_count, 1);
     }
-    changing.subtract(layout().cell_bytes, cost(pool_.cell(cell).size));
+    changing.subtract(layout().cell_bytes, cost_of(pool_.cell(cell).size));
     pool_.give_cell(changing, cell);
 }
 

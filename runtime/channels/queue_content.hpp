@@ -7,6 +7,7 @@
 
 #include "channels/block_pool.hpp"
 
+#include <cstring>
 #include <span>
 
 namespace coproc::detail {
@@ -38,7 +39,10 @@ class queue_content {
     // Without a lock: how it is at some moment.
 
     std::uint64_t size() const noexcept;
-    bool has_messages() const noexcept;
+    bool has_messages() const noexcept {
+        const std::uint64_t got = got_count();
+        return got != put_count() || peek(layout().returned_count) != 0;
+    }
     bool has_room(std::uint64_t size) const noexcept;
     /// About the largest message that there is room for.
     std::uint64_t room() const noexcept;
@@ -59,6 +63,8 @@ class queue_content {
     /// A small message, at the tail; committed by the caller, at the latest when the lock goes.
     result<progress> append(edit<put_state>& end, lock_experience& pool,
                             std::span<const std::byte> bytes) const;
+    /// The same where nothing but the end has to be changed; otherwise false, and nothing is.
+    bool append_here(put_state& end, std::span<const std::byte> bytes) const noexcept;
     /// A cell of ours for a large one, whose chain of blocks is lengthened and filled afterwards.
     result<progress> reserve(edit<put_state>& end, lock_experience& pool, std::uint64_t size,
                              std::uint64_t& cell) const;
@@ -67,10 +73,14 @@ class queue_content {
 
     // Getting, by who has that end.
 
-    /// The next message: a small one into `bytes`, behind what is there, to be committed by the
-    /// caller at the latest when the lock goes; any other into a cell of ours, committed.
+    /// The next message: a small one is copied to `bytes`, to be committed by the caller at the
+    /// latest when the lock goes; any other into a cell of ours, committed.
     result<progress> take(edit<get_state>& end, lock_experience& pool, taken_message& into,
-                          coproc::bytes& bytes) const;
+                          std::byte* bytes) const;
+
+    /// The next message if it is a small one, and nothing but the end has to be changed: to be
+    /// copied before the lock goes. Otherwise its data() is null.
+    std::span<const std::byte> take_here(get_state& end) const noexcept;
 
     // Cells in our hands: parts of the caller's transaction.
 
@@ -113,7 +123,7 @@ class queue_content {
 
     queue_record record_at(const get_state& end) const noexcept;
     result<progress> take_returned(lock_experience& pool, taken_message& into) const noexcept;
-    void take_bytes(get_state& end, std::uint32_t size, coproc::bytes& into) const;
+    std::span<const std::byte> pass(get_state& end, std::uint32_t size) const noexcept;
     result<void> take_cell(transaction& changing, const get_state& end, const queue_record& record,
                            taken_message& into) const;
     void drop(transaction& changing, std::uint64_t cell) const noexcept;
@@ -124,5 +134,67 @@ class queue_content {
 
     block_pool pool_;
 };
+
+// What most messages are put and got by.
+
+/// As far as is known of the other end.
+inline bool queue_content::is_within_limits(const put_state& end,
+                                            std::uint64_t size) const noexcept {
+    const queue_layout& now = layout();
+    const std::uint64_t count = end.put_count - end.seen_got + peek(now.filling_count);
+    const std::uint64_t bytes = end.bytes_in - end.seen_bytes_out + peek(now.cell_bytes);
+    if (count >= now.max_size || bytes + cost_of(size) > cost_of(now.max_bytes)) return false;
+    if (size > longest_inline) return pool_.has_blocks(blocks_for(size) + 1);
+    return end.fits(size) || pool_.has_blocks(1);
+}
+
+inline bool queue_content::has_room(put_state& end, std::uint64_t size) const noexcept {
+    if (is_within_limits(end, size)) return true;
+    end.seen_got = got_count();
+    end.seen_bytes_out = peek(layout().getting, &get_state::bytes_out);
+    return is_within_limits(end, size);
+}
+
+inline void queue_content::write_record(put_state& end, queue_record record,
+                                        std::span<const std::byte> bytes) const noexcept {
+    std::byte* const at = pool_.bytes(end.tail_block).data() + end.tail;
+    std::memcpy(at, &record, sizeof record);
+    if (!bytes.empty()) std::memcpy(at + sizeof record, bytes.data(), bytes.size());
+    end.tail += cost_of(bytes.size());
+    ++end.put_count;
+}
+
+inline bool queue_content::append_here(put_state& end,
+                                       std::span<const std::byte> bytes) const noexcept {
+    if (!end.fits(bytes.size()) || !has_room(end, bytes.size())) return false;
+    write_record(end, {static_cast<std::uint32_t>(bytes.size()), 0}, bytes);
+    end.bytes_in += cost_of(bytes.size());
+    return true;
+}
+
+inline queue_record queue_content::record_at(const get_state& end) const noexcept {
+    queue_record record;
+    std::memcpy(&record, pool_.bytes(end.head_block).data() + end.head, sizeof record);
+    return record;
+}
+
+/// The bytes of the small message at the head, which moves behind it.
+inline std::span<const std::byte> queue_content::pass(get_state& end,
+                                                      std::uint32_t size) const noexcept {
+    const auto here = pool_.bytes(end.head_block).subspan(end.head + sizeof(queue_record), size);
+    end.bytes_out += cost_of(size);
+    end.head += cost_of(size);
+    ++end.got_count;
+    return here;
+}
+
+inline std::span<const std::byte> queue_content::take_here(get_state& end) const noexcept {
+    if (is_joinable() || peek(layout().returned_count) != 0) return {};
+    if (end.got_count == end.seen_put) end.seen_put = put_count();
+    if (end.got_count == end.seen_put) return {};
+    const queue_record record = record_at(end);
+    if (record.size == queue_record::next_block || record.cell != 0) return {};
+    return pass(end, record.size);
+}
 
 }  // namespace coproc::detail

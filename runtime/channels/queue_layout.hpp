@@ -61,6 +61,14 @@ struct queue_record {
     std::uint32_t cell;  ///< or the next block
 };
 
+constexpr std::uint64_t aligned(std::uint64_t size, std::uint64_t to) noexcept {
+    return (size + to - 1) / to * to;
+}
+/// What a message takes of max_bytes, to which one record is added, so that one of that size fits.
+constexpr std::uint64_t cost_of(std::uint64_t size) noexcept {
+    return aligned(size, sizeof(queue_record)) + sizeof(queue_record);
+}
+
 struct put_state : shadowed_state {
     std::uint64_t tail_block;
     std::uint64_t tail;
@@ -68,6 +76,11 @@ struct put_state : shadowed_state {
     std::uint64_t bytes_in;   ///< of those that lie in their records, what they cost
     std::uint64_t seen_got;   ///< of the other end, at some moment
     std::uint64_t seen_bytes_out;
+
+    /// Is there room for it in the block of the tail, and for the record that names the next block?
+    bool fits(std::uint64_t size) const noexcept {
+        return tail + cost_of(size) + sizeof(queue_record) <= block_size;
+    }
 };
 
 struct get_state : shadowed_state {

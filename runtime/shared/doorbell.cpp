@@ -2,6 +2,7 @@
 
 #include "words/sharing_linux.hpp"
 
+#include <array>
 #include <utility>
 
 namespace coproc::detail {
@@ -37,16 +38,11 @@ std::uint64_t doorbell::add(bell_listener& listener) {
 /// A bell that is full takes no more rings, and a ring that was not taken was for anybody: when
 /// more than one has come, all listeners look. That costs each a few nanoseconds.
 void doorbell::listen() noexcept {
-    std::uint64_t only = 0;
-    int rings = 0;
     // No more at a time: the poll calls again if more have come.
-    for (; rings < 64; ++rings) {
-        const auto said = system::heard(bell_.get());
-        if (!said) break;
-        only = said.value();
-    }
-    if (rings == 1) {
-        if (const auto one = listeners_.find(only); one != listeners_.end()) {
+    std::array<std::uint64_t, 8> said{};
+    const auto rings = system::heard(bell_.get(), said);
+    if (rings && rings.value() == 1) {
+        if (const auto one = listeners_.find(said.front()); one != listeners_.end()) {
             one->second->on_ring();
         }
         return;

@@ -11,8 +11,7 @@ namespace {
 constexpr int spins = 32;
 constexpr long longest_wait_ns = 100'000;
 
-int lock_within_limits(::pthread_mutex_t& mutex, bool stalled) noexcept {
-    int status = ::pthread_mutex_trylock(&mutex);
+int lock_within_limits(::pthread_mutex_t& mutex, int status, bool stalled) noexcept {
     for (int i = 0; i < spins && status == EBUSY; ++i) {
         __builtin_ia32_pause();
         status = ::pthread_mutex_trylock(&mutex);
@@ -41,8 +40,8 @@ result<void> make_lock(::pthread_mutex_t& mutex) {
     return error(std::error_code(status, std::system_category()), "pthread_mutex_init");
 }
 
-locking take_lock(::pthread_mutex_t& mutex, lock_experience& experience) noexcept {
-    const int status = lock_within_limits(mutex, experience.stalled);
+locking take_lock_late(::pthread_mutex_t& mutex, int first, lock_experience& experience) noexcept {
+    const int status = lock_within_limits(mutex, first, experience.stalled);
     experience.stalled = status != 0 && status != EOWNERDEAD;
     if (experience.stalled) return locking::busy;
     if (status == 0) return locking::locked;

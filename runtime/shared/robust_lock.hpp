@@ -6,6 +6,8 @@
 
 #include <pthread.h>
 
+#include <atomic>
+
 namespace coproc::detail {
 
 /// Makes a new one. Errors: what pthread_mutex_init says.
@@ -22,8 +24,23 @@ enum class locking { busy, locked, owner_died };
 /// Locks. Waits for another process no longer than about 0.1 ms, and a microsecond if that was in
 /// vain the last time. After owner_died the words that the lock is for are put in order, and then
 /// it is declared whole.
-locking take_lock(::pthread_mutex_t& mutex, lock_experience& experience) noexcept;
+inline locking take_lock(::pthread_mutex_t& mutex, lock_experience& experience) noexcept;
+/// The rest of it, when the first attempt has given `first`, which is not 0.
+locking take_lock_late(::pthread_mutex_t& mutex, int first, lock_experience& experience) noexcept;
+inline locking take_lock(::pthread_mutex_t& mutex, lock_experience& experience) noexcept {
+    if (const int status = ::pthread_mutex_trylock(&mutex); status != 0) {
+        return take_lock_late(mutex, status, experience);
+    }
+    experience.stalled = false;
+    return locking::locked;
+}
+
 inline void declare_whole(::pthread_mutex_t& mutex) noexcept { ::pthread_mutex_consistent(&mutex); }
-inline void release_lock(::pthread_mutex_t& mutex) noexcept { ::pthread_mutex_unlock(&mutex); }
+/// What was stored before is seen by everybody before what is looked at afterwards: in the word
+/// that is exchanged it stands whether somebody waits, and on x86 an exchange is a full barrier.
+inline void release_lock(::pthread_mutex_t& mutex) noexcept {
+    ::pthread_mutex_unlock(&mutex);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+}
 
 }  // namespace coproc::detail

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 namespace coproc::detail {
 
@@ -85,11 +86,14 @@ class edit {
     // Word by word, as they are written: a wider load would wait until the stores have left the
     // processor's store buffer, 10 % of a whole put.
     static void copy_words(const State* from, State* to) noexcept {
-        const auto* source = reinterpret_cast<const std::uint64_t*>(from);
-        auto* target = reinterpret_cast<std::uint64_t*>(to);
-        for (std::size_t i = 0; i < sizeof(State) / sizeof *source; ++i) {
-            publish(target[i], peek(source[i]));
-        }
+        copy_each(reinterpret_cast<const std::uint64_t*>(from),
+                  reinterpret_cast<std::uint64_t*>(to),
+                  std::make_index_sequence<sizeof(State) / sizeof(std::uint64_t)>());
+    }
+    template <std::size_t... Is>
+    static void copy_each(const std::uint64_t* from, std::uint64_t* to,
+                          std::index_sequence<Is...>) noexcept {
+        (publish(to[Is], peek(from[Is])), ...);
     }
 
     shadowed<State>* of_ = nullptr;

@@ -143,8 +143,8 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     /// Takes what belongs to `dead` out of the object's own words, as much as fits into one
     /// transaction; true if that was all.
     virtual bool forget(transaction& changing, participant dead, ending how) noexcept = 0;
-    /// Wakes who could go on now, if somebody sleeps. True if one was rung who may have been chosen
-    /// out of several: see look_again().
+    /// Wakes who could go on now, if somebody sleeps. True if one was rung who has been chosen out
+    /// of several: see look_again().
     virtual bool kick() noexcept = 0;
     /// Somebody has been rung instead of others. If he has been stopped they would sleep on: in a
     /// while it is looked whether there still is a reason.

@@ -45,14 +45,6 @@ bool sleepers::anybody() const noexcept {
     return announced();
 }
 
-bool sleepers::announced() const noexcept {
-    const std::size_t used = (word(members_->used).load() + 63) / 64;
-    for (std::size_t i = 0; i < used; ++i) {
-        if (word(table_->asleep[i]).load(std::memory_order_relaxed) != 0) return true;
-    }
-    return false;
-}
-
 /// True if it has been rung for this reason, and by us.
 bool sleepers::wake(int from, std::size_t index, std::uint64_t room) noexcept {
     sleeper_table::place& other = table_->all[index];
@@ -71,6 +63,16 @@ bool sleepers::wake(int from, std::size_t index, std::uint64_t room) noexcept {
     return word(other.word).compare_exchange_strong(seen, (seen & ~state_bits) | rung);
 }
 
+/// Who announces himself after this look finds by himself what there is to be woken for.
+bool sleepers::anybody_but(std::size_t index) const noexcept {
+    const std::size_t used = (word(members_->used).load() + 63) / 64;
+    for (std::size_t i = 0; i < used; ++i) {
+        const std::uint64_t him = i == index / 64 ? std::uint64_t{1} << index % 64 : 0;
+        if ((word(table_->asleep[i]).load() & ~him) != 0) return true;
+    }
+    return false;
+}
+
 bool sleepers::wake_one(int from, std::uint64_t room, bool (*reason)(const void*),
                         const void* argument) noexcept {
     if (!anybody()) return false;
@@ -82,7 +84,7 @@ bool sleepers::wake_one(int from, std::uint64_t room, bool (*reason)(const void*
         if ((bits >> index % 64 & 1) == 0) continue;
         if (wake(from, index, room)) {
             word(table_->next).store(index + 1, std::memory_order_relaxed);
-            return true;
+            return anybody_but(index);
         }
         if (!reason(argument)) return false;
     }

@@ -17,6 +17,7 @@
 #include "shared/participant.hpp"
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -57,10 +58,18 @@ class sleepers {
     bool withdraw(std::size_t index) noexcept;
     bool anybody() const noexcept;
     /// The same for who has made sure that what he has published is seen before he looks.
-    bool announced() const noexcept;
+    bool announced() const noexcept {
+        const std::size_t used = (std::atomic_ref(members_->used).load() + 63) / 64;
+        for (std::size_t i = 0; i < used; ++i) {
+            const std::atomic_ref bits(table_->asleep[i]);
+            if (bits.load(std::memory_order_relaxed) != 0) return true;
+        }
+        return false;
+    }
 
     /// Rings one that needs no more than `room`, using the socket `from`; goes on to the next if
-    /// that one has moved on by itself, as long as `reason(argument)` holds. True if one was rung.
+    /// that one has moved on by itself, as long as `reason(argument)` holds. True if one was rung
+    /// while others sleep as well.
     bool wake_one(int from, std::uint64_t room, bool (*reason)(const void*),
                   const void* argument) noexcept;
     /// Those that need no more than `room`.
@@ -68,6 +77,7 @@ class sleepers {
 
  private:
     bool wake(int from, std::size_t index, std::uint64_t room) noexcept;
+    bool anybody_but(std::size_t index) const noexcept;
 
     sleeper_table* table_;
     member_table* members_;

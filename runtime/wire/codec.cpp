@@ -43,13 +43,6 @@ result<void> encoder::status() const {
 
 coproc::bytes encoder::to_bytes() const { return detail::copy_of(bytes()); }
 
-void encoder::clear() noexcept {
-    size_ = 0;
-    fds_.clear();
-    kept_.clear();
-    failure_.reset();
-}
-
 std::span<const std::byte> decoder::read_some(std::size_t n) {
     if (rest_.empty() && later_ > 0) {
         rest_ = next_(source_);
@@ -87,15 +80,20 @@ result<detail::unique_fd> decoder::take_fd() {
     return std::move(fds_[fds_taken_++]);
 }
 
-result<void> decoder::finish() const {
-    if (remaining() > 0) return errc::bad_message;
-    return success();
-}
-
 namespace detail {
 
 // Here and not in the header: inlined into a program, GCC 12 takes it for an overflow.
 coproc::bytes copy_of(std::span<const std::byte> data) { return {data.begin(), data.end()}; }
+
+coproc::bytes read_bytes(decoder& in, std::size_t count) {
+    coproc::bytes all;
+    all.reserve(count);
+    while (all.size() < count) {
+        const auto piece = in.read_some(count - all.size());
+        all.insert(all.end(), piece.begin(), piece.end());
+    }
+    return all;
+}
 
 void fail_too_deep(encoder& out) {
     out.fail(error(errc::message_too_large, "a value nested more than 1000 levels deep"));

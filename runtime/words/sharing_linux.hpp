@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace coproc::system {
 
@@ -22,6 +23,9 @@ result<void> give_memory(int fd, std::size_t offset, std::size_t size);
 /// The same for up to 1 MiB. What is larger stays sparse, unless this kernel would then refuse it
 /// by a SIGBUS (vm.overcommit_memory = 2: no more is promised than there is).
 result<void> secure_memory(int fd, std::size_t offset, std::size_t size);
+/// Spares who is going to write there, where the file has memory, a page fault for each page. A
+/// hint, which kernels before 5.14 do not take.
+void prepare_to_write(std::byte* from, std::size_t size) noexcept;
 
 /// A bell: a datagram socket with a name that the kernel has made up, in the abstract namespace
 /// of this network namespace (unix(7), "autobind").
@@ -30,7 +34,8 @@ result<std::uint64_t> name_of_bell(int bell);
 /// Rings the bell of that name. errc::would_block: it has rung so often unheard that it has no
 /// room for more; std::errc::connection_refused: its process is gone.
 result<void> ring(int from, std::uint64_t name, std::uint64_t content);
-/// What the next ring said; errc::would_block if there is none.
-result<std::uint64_t> heard(int bell);
+/// What the next rings said, as many as there are and at most 8, by one system call; answers how
+/// many. errc::would_block if there is none.
+result<std::size_t> heard(int bell, std::span<std::uint64_t> contents);
 
 }  // namespace coproc::system

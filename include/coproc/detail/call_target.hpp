@@ -114,13 +114,23 @@ task<result<int>> answer_later(unique_fd pipe, task<T> body) {
     co_return co_await answer::send_from_loop(std::move(failure), std::move(pipe));
 }
 
+/// What a target returns; its task, if it can be one.
+template <class T>
+struct whole {
+    using type = T;
+};
+template <like_task T>
+struct whole<T> {
+    using type = decltype(as_task(std::declval<T>()));
+};
+
 /// How the child calls a Target with Stored arguments, and answers.
 template <class Target, class Stored>
 struct call_entry_of {
     static constexpr auto indices = std::make_index_sequence<std::tuple_size_v<Stored>>();
     using returned = std::remove_cvref_t<decltype(call_target(std::declval<Target&>(),
                                                               std::declval<Stored&>(), indices))>;
-    using value_type = typename called<returned>::type;
+    using value_type = typename called<typename whole<returned>::type>::type;
 
     static result<int> run(decoder& arguments, const target_caller& caller) {
         COPROC_TRY(auto pipe, arguments.take_fd());
@@ -128,9 +138,9 @@ struct call_entry_of {
         COPROC_TRY(auto stored, arguments.template get<Stored>());
         COPROC_TRY(arguments.finish());
         caller.arguments_decoded();
-        if constexpr (is_task<returned>) {
-            return caller.run(
-                answer_later<value_type>(std::move(pipe), call_target(target, stored, indices)));
+        if constexpr (like_task<returned>) {
+            return caller.run(answer_later<value_type>(
+                std::move(pipe), as_task(call_target(target, stored, indices))));
         } else {
             return answer_now<value_type>(std::move(pipe), [&]() -> decltype(auto) {
                 return call_target(target, stored, indices);
@@ -139,7 +149,7 @@ struct call_entry_of {
     }
 
     static constexpr target_record record{target_record::expected_magic, &typeid(call_entry_of),
-                                          &run, is_task<returned>};
+                                          &run, like_task<returned>};
 };
 
 // In the parent.

@@ -15,6 +15,8 @@
 namespace coproc::detail {
 
 coproc::bytes copy_of(std::span<const std::byte> data);
+/// The next `count` bytes, of which there are as many.
+coproc::bytes read_bytes(decoder& in, std::size_t count);
 
 /// As many elements as fit into as much memory as bytes have come: `count` is the peer's claim.
 template <class Container>
@@ -50,6 +52,8 @@ void write_elements(encoder& out, const Container& from, std::size_t count) {
 template <class Container>
 struct block_codec {
     using element = typename Container::value_type;
+    static constexpr bool is_byte_string =
+        sizeof(element) == 1 && requires(Container into, element* data) { into.append(data, 1); };
 
     static void encode(encoder& out, const Container& from) {
         out.write_count(from.size());
@@ -58,31 +62,35 @@ struct block_codec {
     static result<Container> decode(decoder& in) {
         COPROC_TRY(const std::size_t count, in.read_count());
         if (count > in.remaining() / sizeof(element)) return errc::bad_message;
-        const auto data = in.read_some(count * sizeof(element));
-        if constexpr (sizeof(element) == 1) {
-            if (data.size() == count) return made_of(data);
+        if constexpr (std::is_same_v<Container, coproc::bytes>) {
+            return read_bytes(in, count);
+        } else if constexpr (is_byte_string) {
+            return appended(in, count);
+        } else {
+            Container into(count, element());
+            fill(into, in);
+            return into;
         }
-        Container into(count, element());
-        fill(into, data, in);
-        return into;
     }
 
  private:
-    static Container made_of(std::span<const std::byte> data) {
-        if constexpr (std::is_same_v<Container, coproc::bytes>) {
-            return copy_of(data);
-        } else {
-            const auto* first = reinterpret_cast<const element*>(data.data());
-            return Container(first, first + data.size());
+    // Not filled with zeros first: of a large message that would be a third of the work.
+    static Container appended(decoder& in, std::size_t count) {
+        Container into;
+        into.reserve(count);
+        while (into.size() < count) {
+            const auto data = in.read_some(count - into.size());
+            into.append(reinterpret_cast<const element*>(data.data()), data.size());
         }
+        return into;
     }
-    static void fill(Container& into, std::span<const std::byte> data, decoder& in) {
+    static void fill(Container& into, decoder& in) {
         auto* to = reinterpret_cast<std::byte*>(into.data());
         for (std::size_t left = into.size() * sizeof(element); left > 0;) {
+            const auto data = in.read_some(left);
             std::memcpy(to, data.data(), data.size());
             to += data.size();
             left -= data.size();
-            if (left > 0) data = in.read_some(left);
         }
     }
 };

@@ -7,6 +7,7 @@
 #include <coproc/task.hpp>
 
 #include <cstddef>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
@@ -35,6 +36,7 @@ class message_batch {
  public:
     message_batch() = default;
 
+    void reserve(std::size_t count) { ends_.reserve(count); }
     template <class T>
     void push_back(const T& message) {
         all_.put(message);
@@ -69,8 +71,16 @@ result<queue_ref> decode_queue(decoder& from, std::uint64_t type, bool joinable)
 /// For a message to that queue, with the memory of the last one. Of a handle that has been moved
 /// from it is one that fails.
 std::unique_ptr<encoder> make_encoder(const queue_ref& to);
+/// Without suspending, if that is possible; otherwise nothing has happened.
+bool put_message_now(const queue_ref& to, std::unique_ptr<encoder>& message);
 task<result<void>> put_message(queue_ref to, std::unique_ptr<encoder> message);
 task<result<void>> put_messages(queue_ref to, message_batch messages);
+/// Memory for the bytes of any small message.
+using small_content = std::unique_ptr<std::byte[]>;
+/// A message into `content`, if it is a small one and there without suspending; otherwise nothing
+/// has happened, and its data() is null.
+std::span<const std::byte> take_message_now(const queue_ref& from, small_content& content);
+void keep_content(const queue_ref& of, small_content used) noexcept;
 /// Without suspending, if that is possible.
 result<bool> get_message_now(const queue_ref& from, use_message use, void* argument,
                              leased_message& message);
@@ -96,6 +106,58 @@ result<void> decode_behind(void* others, decoder& message) {
     return success();
 }
 
+class put_op : public short_way<put_op, void> {
+ public:
+    put_op(queue_ref to, std::unique_ptr<encoder> message) noexcept
+        : to_(std::move(to)), message_(std::move(message)) {}
+
+ private:
+    friend short_way<put_op, void>;
+    bool try_now() { return put_message_now(to_, message_); }
+    result<void> outcome() { return success(); }
+    task<result<void>> at_length() { return put_message(std::move(to_), std::move(message_)); }
+
+    queue_ref to_;
+    std::unique_ptr<encoder> message_;
+};
+
+template <class T>
+class get_op : public short_way<get_op<T>, T> {
+ public:
+    explicit get_op(queue_ref from) noexcept : from_(std::move(from)) {}
+
+ private:
+    friend short_way<get_op, T>;
+    bool try_now() {
+        small_content content;
+        const auto bytes = take_message_now(from_, content);
+        if (bytes.data() == nullptr) return false;
+        decoder message(bytes);
+        if (auto decoded = decode_into<T>(&value_, message); !decoded) failure_ = decoded.error();
+        keep_content(from_, std::move(content));
+        return true;
+    }
+    result<T> outcome() {
+        if (failure_) return *failure_;
+        return std::move(*value_);
+    }
+    task<result<T>> at_length() { return from_start_to_end(std::move(from_)); }
+    static task<result<T>> from_start_to_end(queue_ref from) {
+        COPROC_CO_TRY(co_await cancellation_point());
+        std::optional<T> value;
+        leased_message message;
+        COPROC_CO_TRY(const bool done, get_message_now(from, &decode_into<T>, &value, message));
+        if (!done) {
+            COPROC_CO_TRY(co_await get_message(std::move(from), &decode_into<T>, &value));
+        }
+        co_return std::move(*value);
+    }
+
+    queue_ref from_;
+    std::optional<T> value_;
+    std::optional<error> failure_;
+};
+
 template <class T>
 class typed_queue {
  public:
@@ -104,26 +166,24 @@ class typed_queue {
     /// Cancellation: nothing was put.
     /// Errors: errc::closed; errc::message_too_large for more than max_bytes; errc::not_supported
     /// for a message with a handle in it, which only a connection can carry.
-    [[nodiscard]] task<result<void>> put(const T& message) {
-        return put_message(queue_, encoded(message));
-    }
-    [[nodiscard]] task<result<void>> put(T&& message) {
+    [[nodiscard]] put_op put(const T& message) { return {queue_, encoded(message)}; }
+    [[nodiscard]] put_op put(T&& message) {
         check_temporary<T>();
-        return put_message(queue_, encoded(message));
+        return {queue_, encoded(message)};
     }
     /// Gives away the named value: it is empty when it has been put, and what it was otherwise.
     [[nodiscard]] task<result<void>> put(moving_t<T> message) {
-        return consume_after(put_message(queue_, encoded(message.get())), message);
+        return consume_after({queue_, encoded(message.get())}, message);
     }
     /// Builds the message of `args` in place.
     template <class... Args>
-    [[nodiscard]] task<result<void>> emplace(Args&&... args) {
+    [[nodiscard]] put_op emplace(Args&&... args) {
         if constexpr (std::is_constructible_v<T, Args...>) {
             const T message(std::forward<Args>(args)...);
-            return put_message(queue_, encoded(message));
+            return {queue_, encoded(message)};
         } else {
             const T message{std::forward<Args>(args)...};
-            return put_message(queue_, encoded(message));
+            return {queue_, encoded(message)};
         }
     }
     /// All of them, one after the other, many under one lock; suspends where there is no room.
@@ -132,6 +192,7 @@ class typed_queue {
     [[nodiscard]] task<result<void>> put_all(const Range& messages) {
         message_batch all;
         if constexpr (transferable<T>) {
+            if constexpr (requires { std::size(messages); }) all.reserve(std::size(messages));
             for (const T& message : messages) all.push_back(message);
         }
         return put_messages(queue_, std::move(all));
@@ -141,7 +202,7 @@ class typed_queue {
     /// Cancellation: no message is lost.
     /// Errors: errc::closed when the queue has been closed and is empty; errc::bad_message for what
     /// no coproc program has put.
-    [[nodiscard]] task<result<T>> get() { return get_from(queue_); }
+    [[nodiscard]] get_op<T> get() { return get_op<T>(queue_); }
     /// Waits for one, and takes up to `most` that are there, under one lock as many as 64 KiB.
     /// Errors: like get(); one that is met behind others is told by the next get_some().
     [[nodiscard]] task<result<std::vector<T>>> get_some(std::size_t most) {
@@ -177,20 +238,10 @@ class typed_queue {
         if constexpr (transferable<T>) into->put(message);
         return into;
     }
-    static task<result<void>> consume_after(task<result<void>> putting, moving_t<T> message) {
+    static task<result<void>> consume_after(put_op putting, moving_t<T> message) {
         COPROC_CO_TRY(co_await std::move(putting));
         message.consume();
         co_return success();
-    }
-    static task<result<T>> get_from(queue_ref from) {
-        COPROC_CO_TRY(co_await cancellation_point());
-        std::optional<T> value;
-        leased_message message;
-        COPROC_CO_TRY(const bool done, get_message_now(from, &decode_into<T>, &value, message));
-        if (!done) {
-            COPROC_CO_TRY(co_await get_message(std::move(from), &decode_into<T>, &value));
-        }
-        co_return std::move(*value);
     }
     static task<result<std::vector<T>>> get_some_from(queue_ref from, std::size_t most) {
         std::vector<T> taken;

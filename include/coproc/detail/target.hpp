@@ -37,11 +37,6 @@ struct target_record {
     bool is_coroutine;
 };
 
-template <class T>
-inline constexpr bool is_task = false;
-template <class T>
-inline constexpr bool is_task<task<T>> = true;
-
 /// void, int, and their results, as what they mean: an exit code.
 template <class T>
 inline constexpr bool is_exit_value =
@@ -113,7 +108,7 @@ struct entry_of {
     static constexpr auto indices = std::make_index_sequence<std::tuple_size_v<Stored>>();
     using result_type =
         decltype(call_target(std::declval<Target&>(), std::declval<Stored&>(), indices));
-    static_assert(is_exit_value<result_type> || is_task<result_type>,
+    static_assert(is_exit_value<result_type> || like_task<result_type>,
                   "a target returns void, an integer (its exit code), a result or a task of these; "
                   "other values come back through a connection");
 
@@ -122,8 +117,8 @@ struct entry_of {
         COPROC_TRY(auto stored, arguments.template get<Stored>());
         COPROC_TRY(arguments.finish());
         caller.arguments_decoded();
-        if constexpr (is_task<result_type>) {
-            return caller.run(to_exit_task(call_target(target, stored, indices)));
+        if constexpr (like_task<result_type>) {
+            return caller.run(to_exit_task(as_task(call_target(target, stored, indices))));
         } else if constexpr (std::is_void_v<result_type>) {
             call_target(target, stored, indices);
             return 0;
@@ -134,7 +129,7 @@ struct entry_of {
 
     static constexpr target_record record{target_record::expected_magic,
                                           &typeid(std::pair<Target, Stored>), &run,
-                                          is_task<result_type>};
+                                          like_task<result_type>};
 };
 
 /// A target with its arguments, kept until a child has them.
