@@ -247,12 +247,11 @@ process_limit limit_reached(const process_limits& limits, const exit_status& end
                             bool killed_by_us) noexcept {
     if (end.signal() == SIGXCPU) return process_limit::cpu_time;
     if (end.signal() == SIGKILL && limits.cpu_seconds && !killed_by_us) {
-        // The kernel compares with a coarser clock than the one that is reported.
-        constexpr std::chrono::milliseconds coarse{100};
-        const auto used = end.usage().user_time + end.usage().system_time + coarse;
-        // Compared so that no limit is too large to be counted in microseconds.
-        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(used).count();
-        if (static_cast<std::uint64_t>(seconds) > *limits.cpu_seconds)
+        // The kernel compares with a clock that counts whole ticks, and runs ahead of the one that
+        // is reported by a tenth and more where CPUs are shared.
+        const auto used = end.usage().user_time + end.usage().system_time;
+        const double most_of_it = 0.75 * (static_cast<double>(*limits.cpu_seconds) + 1);
+        if (std::chrono::duration<double>(used).count() >= most_of_it)
             return process_limit::cpu_time;
     }
     if (limits.address_space && (end.exception_type() == "std::bad_alloc" ||
