@@ -89,6 +89,8 @@ template <class Peer>
 outcome run_flow(const flow& what) {
     Peer peer(what);
     const start_line line;
+    // ZeroMQ loses what is on its way when a producer ends first.
+    const finish_line finish;
     const forked_memory<std::array<tally, 8>> tallies;
     // Every consumer needs as many stops as there are producers that send it some.
     const std::uint64_t stops = Peer::one_queue ? 1 : what.consumers;
@@ -118,8 +120,10 @@ outcome run_flow(const flow& what) {
             }
             mark(message, stop_number);
             for (std::uint64_t i = 0; i < stops; ++i) to.send(message);
+            finish.wait();
         }));
     }
+    finish.leave();
     const std::int64_t begin = line.go(workers.size());
     if (!all_end_well(workers)) return {0, "a worker failed"};
     return judge(what, begin, std::span(*tallies).first(what.consumers));

@@ -68,6 +68,28 @@ class start_line {
     int go_[2];
 };
 
+/// Where producers wait until the last consumer has ended.
+class finish_line {
+ public:
+    finish_line() {
+        if (::pipe(ends_) != 0) std::abort();
+    }
+    finish_line(const finish_line&) = delete;
+    finish_line& operator=(const finish_line&) = delete;
+    ~finish_line() { ::close(ends_[0]); }
+
+    /// Of everybody but the consumers.
+    void leave() const { ::close(ends_[1]); }
+    void wait() const {
+        leave();
+        char byte = 0;
+        if (::read(ends_[0], &byte, 1) != 0) std::abort();
+    }
+
+ private:
+    int ends_[2];
+};
+
 /// A T that forked processes share.
 template <class T>
 class forked_memory {
