@@ -25,6 +25,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <memory>
 
 namespace coproc::detail {
 
@@ -179,11 +180,11 @@ result<int> call_target(const record_place& place, decoder& arguments) {
 
 /// The first message; in a child of the fork server, which the parent has made with another one.
 child_side& find_own_side(unique_fd control) {
-    auto& side = *new child_side(std::move(control));
-    const auto first = side.wait_message();
-    if (!first) leave_without_bootstrap(side, first.error());
-    if (first.value().type != control::service_type) return side;
-    unique_fd own = serve(side.control(), first.value());
+    auto side = std::make_unique<child_side>(std::move(control));
+    const auto first = side->wait_message();
+    if (!first) leave_without_bootstrap(*side, first.error());
+    if (first.value().type != control::service_type) return *side.release();
+    unique_fd own = serve(side->control(), first.value());
     // From here on in each child.
     return *new child_side(std::move(own));
 }

@@ -147,9 +147,10 @@ void encode_change(encoder& into, const T& before, const T& now) {
 
 /// Exactly as it is in the parent: setenv() would merge what is there twice.
 result<void> take_on_environment(const std::string& text) {
-    // Both are the environment for the rest of the process's life.
-    auto& kept = *new std::string(text);
-    auto& variables = *new std::vector<char*>;
+    // Never destroyed: they are the environment until the very end of the process.
+    static auto& kept = *new std::string;
+    static auto& variables = *new std::vector<char*>;
+    kept = text;
     for (std::size_t at = 0; at < kept.size(); at += std::strlen(kept.data() + at) + 1) {
         variables.push_back(kept.data() + at);
     }
