@@ -74,7 +74,8 @@ class child : public std::enable_shared_from_this<child> {
                                        std::optional<changes>& changed);
     result<unique_fd> open_control();
     result<void> adopt(loop& home, launched born);
-    static task<void> put_away(std::string name, forkserver& server, forkserver::birth_ref birth);
+    static task<void> put_away(std::string name, forkserver& server, forkserver::birth_ref birth,
+                               forkserver::duty);
     static task<result<void>> undo_start(std::shared_ptr<child> self, error why);
     task<result<void>> ask_to_end();
     void look() noexcept;

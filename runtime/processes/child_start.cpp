@@ -151,7 +151,9 @@ task<result<launched>> child::bear(std::shared_ptr<child> self, loop& home,
         self->birth_.reset();
         if (!settled) {
             self->control_.reset();  // not to be closed: from now on it is the birth's
-            runtime_ref(home).spawn(put_away(self->name_, server, birth));
+            forkserver::duty duty(server);
+            auto rest = put_away(self->name_, server, birth, std::move(duty));
+            runtime_ref(home).spawn_service(std::move(rest));
             co_return settled.error();
         }
         COPROC_CO_TRY(auto born, std::move(birth->outcome));
@@ -166,7 +168,8 @@ task<result<launched>> child::bear(std::shared_ptr<child> self, loop& home,
 }
 
 /// Of one that may be born when nobody wants it any more.
-task<void> child::put_away(std::string name, forkserver& server, forkserver::birth_ref birth) {
+task<void> child::put_away(std::string name, forkserver& server, forkserver::birth_ref birth,
+                           forkserver::duty) {
     loop& home = (co_await current_scope()).home();
     const auto settled = co_await shield(timeout(patience, birth->settled.wait()));
     if (!settled) {
@@ -180,6 +183,7 @@ task<void> child::put_away(std::string name, forkserver& server, forkserver::bir
     if (!unwanted->adopt(home, std::move(*birth->outcome.value()))) co_return;
     children::instance().add(unwanted);
     (void)system::signal_process(unwanted->pidfd_.get(), SIGKILL);
+    (void)co_await shield(timeout(patience, wait_end(unwanted)));
 }
 
 result<void> child::adopt(loop& home, launched born) {

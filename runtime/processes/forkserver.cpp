@@ -2,6 +2,7 @@
 
 #include <coproc/forkserver.hpp>
 #include <coproc/log.hpp>
+#include <coproc/shield.hpp>
 
 #include "processes/control.hpp"
 #include "processes/identity.hpp"
@@ -79,6 +80,10 @@ result<void> forkserver::make(standing now) {
     made_by_ = ::getpid();
     ++servers_so_far_;
     return success();
+}
+
+task<void> forkserver::end() {
+    while (duties_ > 0) (void)co_await shield(all_done_.wait());
 }
 
 forkserver::~forkserver() {

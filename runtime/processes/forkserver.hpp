@@ -21,6 +21,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <utility>
 
 namespace coproc::detail {
 
@@ -28,6 +29,7 @@ class forkserver final : public resident {
  public:
     explicit forkserver(loop& home) noexcept : home_(&home) {}
     ~forkserver() override;
+    task<void> end() override;
 
     /// False once it has turned out that there is none to be had here.
     bool is_usable() const noexcept { return is_usable_; }
@@ -60,6 +62,20 @@ class forkserver final : public resident {
     /// a server first, if there is none whose children would have our rights. nullptr: not now.
     static task<result<birth_ref>> ask(forkserver& self, std::shared_ptr<message_socket> control,
                                        unique_fd theirs);
+
+    /// Held by who puts away a child that nobody wants any more: the loop's end waits for that.
+    class duty {
+     public:
+        explicit duty(forkserver& of) noexcept : of_(&of) { ++of.duties_; }
+        duty(duty&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
+        duty& operator=(duty&&) = delete;
+        ~duty() {
+            if (of_ != nullptr && --of_->duties_ == 0) of_->all_done_.wake_all();
+        }
+
+     private:
+        forkserver* of_;
+    };
 
     /// Nobody waits any more, and the server has not answered for long: that server ends, if it
     /// has not, and the next start makes another.
@@ -103,6 +119,8 @@ class forkserver final : public resident {
     std::uint64_t births_so_far_ = 0;
     std::list<birth_ref> births_;
     wait_list room_;
+    int duties_ = 0;
+    wait_list all_done_;
     std::list<grave> graves_;
 };
 
