@@ -680,7 +680,9 @@ CO_TEST_CASE("forkserver: killed again and again, every start is a start",
     // Never two servers without a start in between, or it would be given up.
     const auto kill_servers = [&]() -> task<result<void>> {
         int seen = 0;
-        for (unsigned turn = 1; !is_over; turn = turn * 1103515245 + 12345) {
+        unsigned turn = 1;
+        while (!is_over) {
+            turn = turn * 1103515245 + 12345;
             COPROC_CO_TRY(co_await coproc::sleep_for(std::chrono::microseconds(turn >> 19U)));
             const ::pid_t server = starts > seen ? known_server() : 0;
             if (server == 0) continue;
