@@ -22,8 +22,9 @@ struct process_usage {
 /// A limit of process_options, as the reason of an end.
 enum class process_limit {
     none,
-    /// Ended by SIGXCPU, whoever sent that; or, if the process had such a limit and has used most of
-    /// it (together with the children that it has waited for), by a SIGKILL that is not from here.
+    /// Ended by SIGXCPU, whoever sent that; or, if the process had such a limit and has used most
+    /// of it (together with the children that it has waited for), by a SIGKILL that is not from
+    /// here.
     cpu_time,
     /// It had such a limit, and std::bad_alloc or std::errc::not_enough_memory came out of the
     /// target.

@@ -69,8 +69,8 @@ struct process_options {
     /// for that, a program that the child executes finds one more fd open. A terminal's Ctrl-C does
     /// not reach the group, and reading from the terminal stops it (SIGTTIN).
     bool group = false;
-    /// The child leads a session, without a terminal, and so a group, too; from before its target is
-    /// called.
+    /// The child leads a session, without a terminal, and so a group, too; from before its target
+    /// is called.
     bool session = false;
 
     /// Relative to the parent's at start().
