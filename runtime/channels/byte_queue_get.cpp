@@ -104,6 +104,7 @@ result<bool> byte_queue::get_now(use_message decode, void* argument, leased_mess
     small_content content;
     COPROC_TRY(const progress made, take(taken, content));
     if (made != progress::done) return false;
+    // NOLINTNEXTLINE(clang-analyzer-cplusplus.Move): moved from only where nothing was taken
     COPROC_TRY(message, use(taken, content.get(), decode, argument));
     keep_content(std::move(content));
     return true;
