@@ -18,7 +18,7 @@ namespace coproc::detail {
 
 result<message_header> child_side::wait_message() {
     for (;;) {
-        const auto header = control_.try_message();
+        auto header = control_.try_message();
         if (header && header.value().type == control::hello_type) {
             control_.drop(header.value());
             say_hello();
