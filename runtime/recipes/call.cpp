@@ -166,7 +166,7 @@ bool is_end(const error& why) {
 task<std::optional<error>> await_answer(answer_reader& from, std::shared_ptr<child> one) {
     const auto taken = co_await answer_reader::read(from, one->pid());
     if (taken) co_return std::nullopt;
-    const error why = taken.error();
+    const error& why = taken.error();
     if (!is_answer(why) && !is_end(why)) (void)one->signal(SIGKILL);
     co_return why;
 }
