@@ -119,7 +119,7 @@ bool is_unreaped(int pidfd) {
 }  // namespace
 
 result<void> signal_group(int pidfd, ::pid_t leader, int signal) {
-    const auto sent = attempt_void("pidfd_send_signal to group", [&] {
+    auto sent = attempt_void("pidfd_send_signal to group", [&] {
         return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, to_group));
     });
     if (sent || sent.error() != std::errc::invalid_argument) return sent;
