@@ -611,7 +611,7 @@ TEST_CASE("queue: a runtime runs and spawns a put and a get as it does tasks", "
     CHECK(q.try_get().value() == 2);
 }
 
-TEST_CASE("queue: a target may return a put", "[queue]") {
+TEST_CASE("queue: a target may return a put", "[queue][process]") {
     auto home = coproc::runtime::create().value();
     auto q = queue<int>::create().value();
     const auto give = [](queue<int> to) { return to.put(5); };
