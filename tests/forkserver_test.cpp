@@ -729,6 +729,36 @@ CO_TEST_CASE("forkserver: a start that is canceled while the server is stopped i
     CHECK(*reinterpret_cast<int*>(runs.data().data()) == 1);
 }
 
+CO_TEST_CASE("forkserver: whoever waits for room is told, also when those before have failed",
+             "[process][forkserver]") {
+    process first(by_server, give, 0);
+    (co_await run_to_end(first)).value();
+    signal_server(SIGSTOP);
+    int ended = 0;
+    const auto start_one = [&]() -> task<result<void>> {
+        process p(by_server, give, 0);
+        const auto started = co_await coproc::timeout(60s, p.start());
+        if (started) (co_await p.join()).value();
+        CHECK((started || started.error() != errc::timed_out));
+        ++ended;
+        co_return coproc::success();
+    };
+    const auto body = [&](coproc::scope& all) -> task<result<void>> {
+        for (int i = 0; i < 60; ++i) all.spawn(start_one);
+        for (int i = 0; i < 10; ++i) {
+            COPROC_CO_TRY(co_await coproc::yield());
+        }
+        coproc::system::set_fault_hook([](const char* call) noexcept {
+            return std::strcmp(call, "sendmsg") == 0 ? ENOBUFS : 0;
+        });
+        signal_server(SIGCONT);
+        co_return coproc::success();
+    };
+    (co_await coproc::with_scope(body)).value();
+    coproc::system::set_fault_hook(nullptr);
+    CHECK(ended == 60);
+}
+
 TEST_CASE("forkserver: one that stays stopped does not hold up a shutdown for long",
           "[process][forkserver]") {
     const coproc::testing::leak_check leaks;

@@ -174,8 +174,8 @@ task<void> child::put_away(std::string name, forkserver& server, forkserver::bir
     const auto settled = co_await shield(timeout(patience, birth->settled.wait()));
     if (!settled) {
         server.give_up_waiting(birth);
-        // Settled within the fork server's own patience.
-        (void)co_await shield(birth->settled.wait());
+        // Within the fork server's own patience; errors on the way are not the last word.
+        while (!birth->settled.is_open()) (void)co_await shield(birth->settled.wait());
     }
     if (!birth->outcome || !birth->outcome.value()) co_return;
     const auto unwanted = std::make_shared<child>(std::move(name));

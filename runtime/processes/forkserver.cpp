@@ -176,13 +176,17 @@ task<result<forkserver::birth_ref>> forkserver::ask(forkserver& self,
     while (self.births_.size() >= most_births) {
         COPROC_CO_TRY(co_await self.room_.wait());
     }
-    co_return self.ask_now(std::move(control), std::move(theirs));
+    auto asked = self.ask_now(std::move(control), std::move(theirs));
+    // Who has found room and has not taken it passes it on: nobody else would.
+    if (!asked || !asked.value()) self.room_.wake_one();
+    co_return asked;
 }
 
 result<forkserver::birth_ref> forkserver::ask_now(std::shared_ptr<message_socket> control,
                                                   unique_fd theirs) {
+    // Those who have waited for room may find that there is no server to be had.
     auto now = standing::now();
-    if (!now) return birth_ref();
+    if (!now || !is_usable_) return birth_ref();
     if (socket_ && (made_by_ != ::getpid() || !made_under_.can_become(now.value()))) lose();
     auto made = std::make_shared<birth>(*this);
     if (socket_ && made_under_.around != now.value().around) {
@@ -252,7 +256,9 @@ void forkserver::on_message_of(birth& lost) {
         decoder message(lost.control->body(header.value()), lost.control->take_fds(header.value()));
         auto pidfd = message.take_fd();
         const auto said = message.get<control::hello>();
-        if (pidfd && said) found = launched{said.value().pid, std::move(pidfd).value()};
+        if (pidfd && said) {
+            found = launched{said.value().pid, clear_of_standard_fds(std::move(pidfd).value())};
+        }
     }
     if (header) lost.control->drop(header.value());
     if (found) losses_ = 0;
