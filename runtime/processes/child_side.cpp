@@ -4,14 +4,13 @@
 #include <coproc/log.hpp>
 #include <coproc/this_process.hpp>
 
+#include "words/exception_name.hpp"
 #include "words/system.hpp"
 
-#include <cxxabi.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
 namespace coproc::detail {
@@ -37,13 +36,6 @@ result<message_header> child_side::wait_bootstrap() {
 }
 
 namespace {
-
-std::string demangled(const char* name) {
-    int status = 0;
-    const std::unique_ptr<char, decltype(&std::free)> readable(
-        abi::__cxa_demangle(name, nullptr, nullptr, &status), &std::free);
-    return status == 0 ? readable.get() : name;
-}
 
 std::string cut(std::string text) {
     if (text.size() > control::longest_text) text.resize(control::longest_text);
@@ -85,13 +77,11 @@ void child_side::note_exception(const std::exception_ptr& thrown) {
     try {
         std::rethrow_exception(thrown);
     } catch (const std::exception& caught) {
-        note(demangled(abi::__cxa_current_exception_type()->name()), caught.what(),
-             is_cancellation(thrown));
+        note(name_of_current_exception(), caught.what(), is_cancellation(thrown));
         if (const auto* failed = dynamic_cast<const std::system_error*>(&caught))
             note_code(failed->code());
     } catch (...) {
-        const std::type_info* type = abi::__cxa_current_exception_type();
-        note(type != nullptr ? demangled(type->name()) : "exception", "");
+        note(name_of_current_exception(), "");
     }
 }
 

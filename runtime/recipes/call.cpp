@@ -6,13 +6,13 @@
 
 #include "channels/message_socket.hpp"
 #include "processes/child.hpp"
+#include "processes/control.hpp"
+#include "words/exception_name.hpp"
 #include "words/system.hpp"
 
-#include <cxxabi.h>
 #include <sys/socket.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <new>
 
 namespace coproc::detail {
@@ -21,9 +21,6 @@ namespace {
 
 /// The type of an answer that is no value; no type_info hashes to so small a number.
 constexpr std::uint64_t failure_type = 32;
-
-/// The longest message of an exception that is carried back.
-constexpr std::size_t longest_text = std::size_t{16} * 1024;
 
 /// A killed process that has not ended by then hangs in the kernel.
 constexpr std::chrono::seconds longest_farewell{5};
@@ -35,15 +32,6 @@ struct failure {
     std::string message;
 };
 
-std::string name_of_current_exception() {
-    const std::type_info* type = abi::__cxa_current_exception_type();
-    if (type == nullptr) return "exception";
-    int status = 0;
-    const std::unique_ptr<char, decltype(&std::free)> readable(
-        abi::__cxa_demangle(type->name(), nullptr, nullptr, &status), &std::free);
-    return status == 0 ? readable.get() : type->name();
-}
-
 }  // namespace
 
 // In the child.
@@ -52,7 +40,7 @@ void answer::fail(std::error_code code, std::string type, std::string message) {
     const bool is_ours = code.category() == error_category();
     const bool is_known = is_ours || code.category() == std::system_category() ||
                           code.category() == std::generic_category();
-    if (message.size() > longest_text) message.resize(longest_text);
+    if (message.size() > control::longest_text) message.resize(control::longest_text);
     is_failure_ = true;
     type_ = failure_type;
     body_.clear();
