@@ -1,6 +1,7 @@
 #include "processes/surroundings_linux.hpp"
 
-#include "words/system.hpp"
+#include "words/attempt.hpp"
+#include "words/placing_linux.hpp"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -72,15 +73,6 @@ surroundings::limit limit_now(int resource) {
     ::getrlimit(static_cast<__rlimit_resource>(resource), &known);
     return {known.rlim_cur, known.rlim_max};
 }
-
-result<void> did(const char* call, int outcome) {
-    if (outcome != 0) return system::last_error(call);
-    return success();
-}
-
-}  // namespace
-
-namespace {
 
 result<surroundings> surroundings_now(std::string_view status) {
     surroundings found;
@@ -160,17 +152,9 @@ result<void> take_on_environment(const std::string& text) {
 }
 
 result<void> take_on_cpus(const std::string& cpus) {
-    const long outcome = ::syscall(SYS_sched_setaffinity, 0, cpus.size(), cpus.data());
-    return did("sched_setaffinity", static_cast<int>(outcome));
-}
-
-result<void> take_on_umask(const unsigned& mask) {
-    ::umask(static_cast<::mode_t>(mask));
-    return success();
-}
-
-result<void> take_on_nice(const int& nice) {
-    return did("setpriority", ::setpriority(PRIO_PROCESS, 0, nice));
+    return system::attempt_void("sched_setaffinity", [&] {
+        return static_cast<int>(::syscall(SYS_sched_setaffinity, 0, cpus.size(), cpus.data()));
+    });
 }
 
 template <class T, class TakeOn>
@@ -204,16 +188,15 @@ result<void> take_on(decoder& changed) {
     COPROC_TRY(const bool has_moved, changed.get<bool>());
     if (has_moved) {
         COPROC_TRY(const auto directory, changed.take_fd());
-        COPROC_TRY(did("fchdir", ::fchdir(directory.get())));
+        COPROC_TRY(system::change_directory(directory.get()));
     }
     COPROC_TRY(take_on_change<std::string>(changed, take_on_environment));
-    COPROC_TRY(take_on_change<unsigned>(changed, take_on_umask));
-    COPROC_TRY(take_on_change<int>(changed, take_on_nice));
+    COPROC_TRY(take_on_change<unsigned>(changed, system::set_umask));
+    COPROC_TRY(take_on_change<int>(changed, system::set_nice));
     COPROC_TRY(take_on_change<std::string>(changed, take_on_cpus));
     for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
         const auto take_on_this = [&](const surroundings::limit& wanted) {
-            const ::rlimit limit{wanted.soft, wanted.hard};
-            return did("setrlimit", ::setrlimit(static_cast<__rlimit_resource>(resource), &limit));
+            return system::set_limit(resource, wanted.soft, wanted.hard);
         };
         COPROC_TRY(take_on_change<surroundings::limit>(changed, take_on_this));
     }
