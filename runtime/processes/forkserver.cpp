@@ -161,10 +161,11 @@ void forkserver::hear(const message_header& header) {
         std::ranges::find(births_, answer.number, [](const birth_ref& one) { return one->number; });
     if (asked == births_.end()) return;
     losses_ = 0;
-    if (answer.failure != 0 || fds.empty()) {
+    if (answer.failure != 0) {
         const std::error_code failure(answer.failure, std::system_category());
         return settle(**asked, error(failure, answer.reason));
     }
+    if (fds.empty()) return settle(**asked, errc::bad_message);
     settle(**asked, launched{answer.pid, clear_of_standard_fds(std::move(fds.front()))});
 }
 
