@@ -61,6 +61,7 @@ using coproc::testing::ask;
 using coproc::testing::eventually;
 using coproc::testing::is_running;
 using coproc::testing::leak_check;
+using coproc::testing::quiet_stderr;
 using coproc::testing::run_to_end;
 namespace control = coproc::detail::control;
 
@@ -122,25 +123,6 @@ struct refusals {
     refusals(const refusals&) = delete;
     refusals& operator=(const refusals&) = delete;
     ~refusals() { coproc::system::set_fault_hook(nullptr); }
-};
-
-/// Children print what ended them; this keeps it out of the tests' output.
-class quiet_stderr {
- public:
-    quiet_stderr() : before_(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
-        const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-        ::dup2(null, STDERR_FILENO);
-        ::close(null);
-    }
-    quiet_stderr(const quiet_stderr&) = delete;
-    quiet_stderr& operator=(const quiet_stderr&) = delete;
-    ~quiet_stderr() {
-        ::dup2(before_, STDERR_FILENO);
-        ::close(before_);
-    }
-
- private:
-    int before_;
 };
 
 std::string printed(const process& one) { return one.to_string(); }

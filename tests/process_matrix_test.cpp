@@ -31,6 +31,7 @@ using coproc::process_options;
 using coproc::result;
 using coproc::start_method;
 using coproc::task;
+using coproc::testing::quiet_stderr;
 using coproc::testing::run_to_end;
 
 namespace {
@@ -163,25 +164,6 @@ task<void> check_all(start_method method, Argument argument) {
         co_await check_end(process(options, target, wanted.how), wanted);
     }
 }
-
-/// Children print what ended them.
-class quiet_stderr {
- public:
-    quiet_stderr() : before_(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
-        const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-        ::dup2(null, STDERR_FILENO);
-        ::close(null);
-    }
-    quiet_stderr(const quiet_stderr&) = delete;
-    quiet_stderr& operator=(const quiet_stderr&) = delete;
-    ~quiet_stderr() {
-        ::dup2(before_, STDERR_FILENO);
-        ::close(before_);
-    }
-
- private:
-    int before_;
-};
 
 task<void> check_method(start_method method) {
     const quiet_stderr quiet;

@@ -43,6 +43,7 @@ using coproc::task;
 using coproc::testing::ask;
 using coproc::testing::eventually;
 using coproc::testing::is_running;
+using coproc::testing::quiet_stderr;
 using coproc::testing::run_to_end;
 
 namespace {
@@ -600,25 +601,6 @@ task<result<int>> fails_later() {
 }
 
 task<exit_status> status_of(process one) { co_return (co_await run_to_end(one)).value(); }
-
-/// Children print what ended them; this keeps it out of the tests' output.
-class quiet_stderr {
- public:
-    quiet_stderr() : before_(::dup(STDERR_FILENO)) {
-        std::FILE* null = std::fopen("/dev/null", "w");
-        ::dup2(::fileno(null), STDERR_FILENO);
-        std::fclose(null);
-    }
-    quiet_stderr(const quiet_stderr&) = delete;
-    quiet_stderr& operator=(const quiet_stderr&) = delete;
-    ~quiet_stderr() {
-        ::dup2(before_, STDERR_FILENO);
-        ::close(before_);
-    }
-
- private:
-    int before_;
-};
 
 }  // namespace
 

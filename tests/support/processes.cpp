@@ -41,6 +41,17 @@ bool is_running(::pid_t pid) {
     return state != 'Z' && state != 'X';
 }
 
+quiet_stderr::quiet_stderr() : before_(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
+    const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    ::dup2(null, STDERR_FILENO);
+    ::close(null);
+}
+
+quiet_stderr::~quiet_stderr() {
+    ::dup2(before_, STDERR_FILENO);
+    ::close(before_);
+}
+
 actor::actor(std::vector<std::string> arguments, const std::string& program) {
     arguments.insert(arguments.begin(), program);
     std::vector<char*> pointers;

@@ -36,6 +36,18 @@ task<bool> eventually(std::function<bool()> condition);
 /// Is there a process with this pid that is no zombie?
 bool is_running(::pid_t pid);
 
+/// Children print what ended them; this keeps it out of the tests' output.
+class quiet_stderr {
+ public:
+    quiet_stderr();
+    quiet_stderr(const quiet_stderr&) = delete;
+    quiet_stderr& operator=(const quiet_stderr&) = delete;
+    ~quiet_stderr();
+
+ private:
+    int before_;
+};
+
 /// support/actor.cpp, running `verb` with the test's own stderr or one that can be read.
 class actor {
  public:
