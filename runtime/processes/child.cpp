@@ -99,9 +99,9 @@ void child::look() noexcept {
     ended_.open();
 }
 
-/// What the child says while it runs.
+/// What the child says while it runs. Its report is the last of it: then it ends.
 void child::listen() noexcept {
-    if (!read_messages(64)) control_->watch().call_no_more();
+    if (!read_messages(64) || reported_) control_->watch().call_no_more();
 }
 
 /// False if there will be no more. A process that goes on writing is not listened to for ever.

@@ -186,7 +186,7 @@ task<result<forkserver::birth_ref>> forkserver::ask(forkserver& self,
 result<forkserver::birth_ref> forkserver::ask_now(std::shared_ptr<message_socket> control,
                                                   unique_fd theirs) {
     // Those who have waited for room may find that there is no server to be had.
-    auto now = standing::now();
+    auto now = standing::now(proc_);
     if (!now || !is_usable_) return birth_ref();
     if (socket_ && (made_by_ != ::getpid() || !made_under_.can_become(now.value()))) lose();
     auto made = std::make_shared<birth>(*this);

@@ -112,6 +112,7 @@ class forkserver final : public resident {
     int losses_ = 0;  ///< of servers, since one has last made a child
     ::pid_t made_by_ = 0;
     std::shared_ptr<lifeline> lifeline_;
+    own_proc proc_;
     standing made_under_;
     unique_fd pidfd_;
     std::unique_ptr<message_socket> socket_;

@@ -3,6 +3,7 @@
 #include "processes/control.hpp"
 #include "processes/launch_linux.hpp"
 #include "processes/lifeline_linux.hpp"
+#include "shared/participant.hpp"
 #include "words/system.hpp"
 
 #include <fcntl.h>
@@ -127,6 +128,8 @@ result<void> server::prepare(const message_header& order) {
     COPROC_TRY(let_go_of_standard_fds());
     if (!has_one_thread()) return error(errc::not_supported, "there are threads before run()");
     COPROC_TRY(words_, find_thread_words());
+    // Registers what each child would have to register anew.
+    (void)this_participant();
     return success();
 }
 

@@ -138,7 +138,6 @@ void fd_watch::detach() noexcept {
     if (poll_ == nullptr) return;
     poll* leaving = std::exchange(poll_, nullptr);
     leaving->unlink();
-    uv_poll_stop(&leaving->handle);
     uv_close(reinterpret_cast<uv_handle_t*>(&leaving->handle),
              [](uv_handle_t* closed) { delete static_cast<poll*>(closed->data); });
 }

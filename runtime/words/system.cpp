@@ -133,16 +133,22 @@ void write_to_stderr(const std::string& line) noexcept {
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-result<std::string> read_file(const char* path) {
-    COPROC_TRY(const unique_fd file, open_read_only(path));
+result<std::string> read_all(int file) {
     std::string text;
     for (;;) {
         std::array<char, 4096> piece;
-        COPROC_TRY(const std::size_t count,
-                   read(file.get(), std::as_writable_bytes(std::span(piece))));
+        COPROC_TRY(const std::size_t count, attempt_io("pread", [&] {
+                       return ::pread(file, piece.data(), piece.size(),
+                                      static_cast<::off_t>(text.size()));
+                   }));
         if (count == 0) return text;
         text.append(piece.data(), count);
     }
+}
+
+result<std::string> read_file(const char* path) {
+    COPROC_TRY(const unique_fd file, open_read_only(path));
+    return read_all(file.get());
 }
 
 result<peer> socket_peer(int socket) {
