@@ -114,9 +114,7 @@ result<control::bootstrap> receive_bootstrap(child_side& side, decoder& message)
     cancel_with_parent = bootstrap.cancel_on_parent_death;
     if (!cancel_with_parent) {
         const bool leads = bootstrap.place.leads != leading::nothing;
-        COPROC_TRY(auto kept,
-                   die_with_parent(me.lifeline.get(), leads ? mourners::group : mourners::process));
-        kept.release();  // for the rest of the process's life
+        COPROC_TRY(die_with_parent(me.lifeline.get(), leads ? mourners::group : mourners::process));
     }
     this_child = &side;
     return bootstrap;

@@ -45,7 +45,9 @@ result<encoder> child::make_bootstrap(std::vector<unique_fd>& opened) {
     const this_process& self = current_process();
     encoder message;
     message.give_away();
-    message.attach(lifeline_->read_end());
+    COPROC_TRY(auto lifeline, lifeline_->open_for_child());
+    message.attach(lifeline.get());
+    opened.push_back(std::move(lifeline));
     COPROC_TRY(auto place, prepare_placement(options_, message, opened));
     const control::bootstrap bootstrap{
         control::build_identity,
@@ -146,15 +148,19 @@ task<result<launched>> child::bear(std::shared_ptr<child> self, loop& home,
         auto asked = co_await forkserver::ask(server, self->control_, std::move(theirs));
         COPROC_CO_TRY(const forkserver::birth_ref birth, std::move(asked));
         if (!birth) break;
-        self->birth_ = birth;
-        const auto settled = co_await birth->settled.wait();
-        self->birth_.reset();
-        if (!settled) {
+        result<void> settled = success();
+        if (!birth->is_unfit) {
+            self->birth_ = birth;
+            settled = co_await birth->settled.wait();
+            self->birth_.reset();
+        }
+        if (birth->is_unfit || !settled) {
             self->control_.reset();  // not to be closed: from now on it is the birth's
             forkserver::duty duty(server);
             auto rest = put_away(self->name_, server, birth, std::move(duty));
             runtime_ref(home).spawn_service(std::move(rest));
-            co_return settled.error();
+            if (!settled) co_return settled.error();
+            continue;
         }
         COPROC_CO_TRY(auto born, std::move(birth->outcome));
         if (!born) continue;
@@ -183,6 +189,7 @@ task<void> child::put_away(std::string name, forkserver& server, forkserver::bir
     if (!unwanted->adopt(home, std::move(*birth->outcome.value()))) co_return;
     children::instance().add(unwanted);
     (void)system::signal_process(unwanted->pidfd_.get(), SIGKILL);
+    unwanted->control_->close();  // if it could not be killed: it ends without a bootstrap
     (void)co_await shield(timeout(patience, wait_end(unwanted)));
 }
 

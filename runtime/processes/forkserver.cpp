@@ -65,8 +65,9 @@ result<void> forkserver::make(standing now) {
     COPROC_TRY(auto ends, system::socket_pair());
     auto socket = std::make_unique<message_socket>(std::move(ends[0]));
     socket->accept_up_to(control::longest_report);
+    COPROC_TRY(const auto lifeline, kept->open_for_child());
     encoder message;
-    message.attach(kept->read_end());
+    message.attach(lifeline.get());
     message.put(control::service{control::build_identity, identity().preload});
     // There is room in an empty socket.
     COPROC_TRY(socket->try_send({control::service_type, message.bytes(), message.fds()}));
@@ -186,18 +187,15 @@ task<result<forkserver::birth_ref>> forkserver::ask(forkserver& self,
 result<forkserver::birth_ref> forkserver::ask_now(std::shared_ptr<message_socket> control,
                                                   unique_fd theirs) {
     // Those who have waited for room may find that there is no server to be had.
-    auto now = standing::now(proc_);
-    if (!now || !is_usable_) return birth_ref();
-    if (socket_ && (made_by_ != ::getpid() || !made_under_.can_become(now.value()))) lose();
-    auto made = std::make_shared<birth>(*this);
-    if (socket_ && made_under_.around != now.value().around) {
-        auto changed = find_changes(made_under_.around, now.value().around);
-        if (!changed) return birth_ref();
-        made->changed.emplace(std::move(changed).value());
-    }
-    if (!socket_) {
+    if (!is_usable_) return birth_ref();
+    if (socket_ && made_by_ != ::getpid()) lose();
+    const bool is_new = !socket_;
+    if (is_new) {
+        auto now = standing::now(proc_);
+        if (!now) return birth_ref();
         COPROC_TRY(make(std::move(now).value()));
     }
+    auto made = std::make_shared<birth>(*this);
     made->server = servers_so_far_;
     made->number = ++births_so_far_;
     made->control = std::move(control);
@@ -210,8 +208,28 @@ result<forkserver::birth_ref> forkserver::ask_now(std::shared_ptr<message_socket
     const auto sent = socket_->try_send({control::request_type, message.bytes(), fds});
     if (!sent && sent.error() != errc::end_of_stream) return sent.error();
     births_.push_back(made);
-    if (!sent) on_end();
+    if (!sent) {
+        on_end();
+    } else if (!is_new) {
+        compare(*made);
+    }
     return made;
+}
+
+/// What the server was made under with what is now: while it makes the child, which takes longer,
+/// and which does nothing before it is told to.
+void forkserver::compare(birth& asked) {
+    const auto now = standing::now(proc_);
+    if (now && made_under_.can_become(now.value())) {
+        if (made_under_.around == now.value().around) return;
+        auto changed = find_changes(made_under_.around, now.value().around);
+        if (changed) {
+            asked.changed.emplace(std::move(changed).value());
+            return;
+        }
+    }
+    asked.is_unfit = true;
+    lose();
 }
 
 void forkserver::settle(birth& born, result<std::optional<launched>> outcome) {

@@ -47,6 +47,8 @@ class forkserver final : public resident {
         unique_fd theirs;
         /// What the child has to be told before its bootstrap.
         std::optional<changes> changed;
+        /// It could not become as we are now: it is not wanted, the next one will be.
+        bool is_unfit = false;
         /// Woken with an error if nobody knows yet; opened when somebody does.
         wait_list settled;
         /// Empty: the server is gone, and the child was not born.
@@ -59,7 +61,7 @@ class forkserver final : public resident {
     using birth_ref = std::shared_ptr<birth>;
 
     /// Asks for a child that has `theirs` as its control socket, the other end of `control`; makes
-    /// a server first, if there is none whose children would have our rights. nullptr: not now.
+    /// a server first, if there is none. nullptr: not now.
     static task<result<birth_ref>> ask(forkserver& self, std::shared_ptr<message_socket> control,
                                        unique_fd theirs);
 
@@ -96,6 +98,7 @@ class forkserver final : public resident {
     };
 
     result<birth_ref> ask_now(std::shared_ptr<message_socket> control, unique_fd theirs);
+    void compare(birth& asked);
     result<void> make(standing now);
     unique_fd end_server() noexcept;
     void lose();

@@ -36,7 +36,8 @@ result<std::shared_ptr<lifeline>> lifeline::hold() {
     if (auto held = current.lock()) return held;
     if (registered != 0) return std::errc::not_enough_memory;
     COPROC_TRY(auto ends, system::pipe());
-    // A child opens it anew, perhaps as another user: who cannot reach our fds cannot reach it.
+    // It is opened anew for each child, perhaps as another user: who cannot reach our fds cannot
+    // reach it.
     COPROC_TRY(system::make_public(ends[0].get()));
     auto made = std::make_shared<lifeline>();
     made->read_end_ = std::move(ends[0]);
@@ -53,21 +54,21 @@ lifeline::~lifeline() {
     current_write_end.compare_exchange_strong(mine, -1);
 }
 
-result<unique_fd> die_with_parent(int read_end, mourners who) {
-    // A file description of its own: owner and signal of the one that all children share would be
-    // those of the last child to ask.
-    const std::string path = "/proc/self/fd/" + std::to_string(read_end);
-    COPROC_TRY(auto own, system::open_read_only(path.c_str()));
+result<unique_fd> lifeline::open_for_child() const {
+    const std::string path = "/proc/self/fd/" + std::to_string(read_end_.get());
+    return system::open_read_only(path.c_str());
+}
+
+result<void> die_with_parent(int lifeline, mourners who) {
     const ::pid_t self = ::getpid();
-    COPROC_TRY(system::kill_on_end_of(own.get(), who == mourners::group ? -self : self));
+    COPROC_TRY(system::kill_on_end_of(lifeline, who == mourners::group ? -self : self));
     // A leader may execute a shell: with the fd, what the shell starts dies with the parent, too.
     if (who == mourners::group) {
-        COPROC_TRY(system::keep_across_exec(own.get()));
+        COPROC_TRY(system::keep_across_exec(lifeline));
     }
-    // An end before that was reported to nobody. Asked of the old description: one that is opened
-    // when there is no writer any more does not count the pipe as ended.
-    if (system::is_readable(read_end)) ::kill(::getpid(), SIGKILL);
-    return own;
+    // An end before that was reported to nobody.
+    if (system::is_readable(lifeline)) ::kill(::getpid(), SIGKILL);
+    return success();
 }
 
 }  // namespace coproc::detail

@@ -20,8 +20,10 @@ class lifeline {
     lifeline& operator=(const lifeline&) = delete;
     ~lifeline();
 
-    /// For the child.
-    int read_end() const noexcept { return read_end_.get(); }
+    /// The read end for one child, as a file description of its own: owner and signal of one that
+    /// all children share would be those of the last child to ask. It is opened here and not in the
+    /// child, to whom its own /proc is new (20 us), or closed.
+    result<unique_fd> open_for_child() const;
 
  private:
     unique_fd read_end_;
@@ -31,8 +33,8 @@ class lifeline {
 /// Whom the parent's death ends.
 enum class mourners { process, group };
 
-/// In the child: SIGKILL for this process, or for the group that it leads, when the parent of
-/// `read_end` is gone, for as long as the returned fd is open. At once, if it is gone already.
-result<unique_fd> die_with_parent(int read_end, mourners who = mourners::process);
+/// In the child: SIGKILL for this process, or for the group that it leads, when the parent is gone,
+/// for as long as `lifeline` is open. At once, if it is gone already.
+result<void> die_with_parent(int lifeline, mourners who = mourners::process);
 
 }  // namespace coproc::detail

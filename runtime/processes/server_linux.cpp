@@ -116,11 +116,11 @@ class server {
 
 result<void> server::prepare(const message_header& order) {
     decoder message(application_->body(order), application_->take_fds(order));
-    COPROC_TRY(const auto lifeline, message.take_fd());
+    COPROC_TRY(lifeline_, message.take_fd());
     COPROC_TRY(const auto service, message.get<control::service>());
     application_->drop(order);
     if (service.identity != control::build_identity) return errc::version_mismatch;
-    COPROC_TRY(lifeline_, die_with_parent(lifeline.get()));
+    COPROC_TRY(die_with_parent(lifeline_.get()));
     COPROC_TRY(run_preload(service.preload));
     std::fflush(nullptr);  // or each child would print it
     // What a terminal or an administrator sends to the family is not meant for the server.
