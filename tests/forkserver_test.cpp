@@ -432,6 +432,42 @@ CO_TEST_CASE("forkserver: a program that becomes somebody else has children of i
     if (!spaces.empty()) CHECK(spaces.at(0) == spaces.at(1));
 }
 
+namespace {
+
+int is_in_group(int wanted) { return ::getpgrp() == wanted ? 0 : 1; }
+
+/// A process group is nothing that a child of the server takes on by itself.
+task<void> start_in_two_groups(connection to) {
+    const int old = ::getpgrp();
+    int wrong = 0;
+    for (int round = 0; round < 6; ++round) {
+        const int group = round % 2 == 0 ? old : ::getpid();
+        if (::setpgid(0, group) != 0) ++wrong;
+        const auto start_one = [&wrong, group]() -> task<void> {
+            process p(by_server, is_in_group, group);
+            const auto status = co_await run_to_end(p);
+            if (!status || status.value().code() != 0) ++wrong;
+        };
+        const auto body = [&](coproc::scope& all) -> task<void> {
+            for (int i = 0; i < 20; ++i) all.spawn(start_one());
+            co_return;
+        };
+        (co_await coproc::with_scope(body)).value();
+    }
+    const int self = ::getpid();
+    const auto only_server = [self] { return children_of(self).size() == 1; };
+    if (!co_await eventually(only_server)) ++wrong;
+    (co_await to.send(wrong)).value();
+}
+
+}  // namespace
+
+CO_TEST_CASE("forkserver: many starts when its children could not become as the program is",
+             "[process][forkserver]") {
+    const auto wrong = co_await ask<int>({}, start_in_two_groups);
+    CHECK(wrong.value() == 0);
+}
+
 CO_TEST_CASE("forkserver: an environment of any size travels, as it is", "[process][forkserver]") {
     process first(by_server, give, 0);
     (co_await run_to_end(first)).value();

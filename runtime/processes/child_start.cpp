@@ -148,13 +148,10 @@ task<result<launched>> child::bear(std::shared_ptr<child> self, loop& home,
         auto asked = co_await forkserver::ask(server, self->control_, std::move(theirs));
         COPROC_CO_TRY(const forkserver::birth_ref birth, std::move(asked));
         if (!birth) break;
-        result<void> settled = success();
-        if (!birth->is_unfit) {
-            self->birth_ = birth;
-            settled = co_await birth->settled.wait();
-            self->birth_.reset();
-        }
-        if (birth->is_unfit || !settled) {
+        self->birth_ = birth;
+        const auto settled = co_await birth->settled.wait();
+        self->birth_.reset();
+        if (!settled || birth->is_unfit) {
             self->control_.reset();  // not to be closed: from now on it is the birth's
             forkserver::duty duty(server);
             auto rest = put_away(self->name_, server, birth, std::move(duty));

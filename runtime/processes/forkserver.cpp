@@ -79,6 +79,7 @@ result<void> forkserver::make(standing now) {
     lifeline_ = std::move(kept);
     made_under_ = std::move(now);
     made_by_ = ::getpid();
+    is_outdated_ = false;
     ++servers_so_far_;
     return success();
 }
@@ -188,7 +189,7 @@ result<forkserver::birth_ref> forkserver::ask_now(std::shared_ptr<message_socket
                                                   unique_fd theirs) {
     // Those who have waited for room may find that there is no server to be had.
     if (!is_usable_) return birth_ref();
-    if (socket_ && made_by_ != ::getpid()) lose();
+    if (socket_ && (is_outdated_ || made_by_ != ::getpid())) lose();
     const bool is_new = !socket_;
     if (is_new) {
         auto now = standing::now(proc_);
@@ -229,7 +230,7 @@ void forkserver::compare(birth& asked) {
         }
     }
     asked.is_unfit = true;
-    lose();
+    is_outdated_ = true;
 }
 
 void forkserver::settle(birth& born, result<std::optional<launched>> outcome) {
