@@ -65,6 +65,7 @@ struct birth {
 struct service {
     std::string identity;
     std::optional<code_place> preload;  ///< a void (*)(), called once
+    bool has_binding_variable;          ///< which the application has not
 };
 
 /// Application to fork server: one more child, whose control socket is attached, followed by those

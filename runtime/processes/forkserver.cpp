@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <iterator>
 #include <utility>
 #include <vector>
@@ -68,12 +69,16 @@ result<void> forkserver::make(standing now) {
     COPROC_TRY(const auto lifeline, kept->open_for_child());
     encoder message;
     message.attach(lifeline.get());
-    message.put(control::service{control::build_identity, identity().preload});
+    // What the server binds, its children need not bind each for itself, up to their last
+    // destructor. Who cannot have it sets the variable, if only to nothing.
+    const bool binds = std::getenv(binding_variable) == nullptr;
+    message.put(control::service{control::build_identity, identity().preload, binds});
     // There is room in an empty socket.
     COPROC_TRY(socket->try_send({control::service_type, message.bytes(), message.fds()}));
     const auto on_message = [](void* self) noexcept { static_cast<forkserver*>(self)->listen(); };
     COPROC_TRY(socket->watch().call_when_readable(*home_, on_message, this));
-    COPROC_TRY(auto server, launch(identity().arguments, ends[1].get()));
+    COPROC_TRY(auto server, launch(identity().arguments, ends[1].get(), leading::nothing,
+                                   binds ? binding::at_once : binding::as_it_is));
     pidfd_ = std::move(server.pidfd);
     socket_ = std::move(socket);
     lifeline_ = std::move(kept);

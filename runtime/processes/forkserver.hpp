@@ -113,7 +113,7 @@ class forkserver final : public resident {
     loop* home_;
     bool is_usable_ = true;
     bool is_outdated_ = false;  ///< the server: its children could not become as we are
-    int losses_ = 0;  ///< of servers, since one has last made a child
+    int losses_ = 0;            ///< of servers, since one has last made a child
     ::pid_t made_by_ = 0;
     std::shared_ptr<lifeline> lifeline_;
     own_proc proc_;

@@ -138,9 +138,10 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
     return pointers;
 }
 
-std::vector<std::string> child_environment() {
+std::vector<std::string> child_environment(binding symbols) {
     const std::string name = std::string(bootstrap_variable) + "=";
     std::vector<std::string> variables{name + std::to_string(control_fd_in_child)};
+    if (symbols == binding::at_once) variables.push_back(std::string(binding_variable) + "=1");
     for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
         if (std::strncmp(*variable, name.c_str(), name.size()) != 0)
             variables.emplace_back(*variable);
@@ -200,14 +201,15 @@ long begin_to_lead(leading what) noexcept {
     return 0;
 }
 
-result<launched> launch(const std::vector<std::string>& arguments, int control, leading leads) {
+result<launched> launch(const std::vector<std::string>& arguments, int control, leading leads,
+                        binding symbols) {
     unique_fd moved;  // out of the way of the fds that the child puts in order
     if (control <= control_fd_in_child) {
         COPROC_TRY(moved, system::duplicate(control, control_fd_in_child + 1));
         control = moved.get();
     }
     std::vector<std::string> argument_texts = arguments;
-    std::vector<std::string> environment_texts = child_environment();
+    std::vector<std::string> environment_texts = child_environment(symbols);
     const std::vector<char*> argument_pointers = pointers_to(argument_texts);
     const std::vector<char*> environment_pointers = pointers_to(environment_texts);
     plan work{argument_pointers.data(), environment_pointers.data(), control, has_close_range(),

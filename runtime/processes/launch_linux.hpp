@@ -37,11 +37,15 @@ inline leading leading_of(const process_options& options) noexcept {
 /// In the child, which leads nothing yet. -1 and errno if it is refused. Async-signal-safe.
 long begin_to_lead(leading what) noexcept;
 
-/// Executes /proc/self/exe with `arguments`, this process's environment and bootstrap_variable. The
-/// child has fds 0 to 2 and `control`, no other, SIGINT blocked and default dispositions.
-/// Blocks the calling thread until the kernel has executed the program, about a millisecond.
-/// Errors: whatever clone or execve refuses.
+/// When the dynamic linker looks up what a program calls in its libraries; see ld.so(8).
+enum class binding { as_it_is, at_once };
+inline constexpr const char* binding_variable = "LD_BIND_NOW";
+
+/// Executes /proc/self/exe with `arguments`, this process's environment and bootstrap_variable, and
+/// binding_variable for binding::at_once. The child has fds 0 to 2 and `control`, no other, SIGINT
+/// blocked and default dispositions. Blocks the calling thread until the kernel has executed the
+/// program, about a millisecond. Errors: whatever clone or execve refuses.
 result<launched> launch(const std::vector<std::string>& arguments, int control,
-                        leading leads = leading::nothing);
+                        leading leads = leading::nothing, binding symbols = binding::as_it_is);
 
 }  // namespace coproc::detail

@@ -18,6 +18,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
 namespace coproc::detail {
@@ -121,6 +122,7 @@ result<void> server::prepare(const message_header& order) {
     application_->drop(order);
     if (service.identity != control::build_identity) return errc::version_mismatch;
     COPROC_TRY(die_with_parent(lifeline_.get()));
+    if (service.has_binding_variable) ::unsetenv(binding_variable);
     COPROC_TRY(run_preload(service.preload));
     std::fflush(nullptr);  // or each child would print it
     // What a terminal or an administrator sends to the family is not meant for the server.
