@@ -186,14 +186,12 @@ std::vector<contender> contenders() {
 #ifdef COPROC_BENCH_ZEROMQ
     all.push_back({"zeromq", run_flow<zeromq_peer>});
 #else
-    std::puts("zeromq: not installed when this was built, skipped");
+    std::fputs("zeromq: not installed when this was built, skipped\n", stderr);
 #endif
     if (has_python()) {
         all.push_back({"py_Queue", python<python_queue>, nullptr, 20});
         all.push_back({"py_SimpleQueue", python<python_simple>, nullptr, 20});
         all.push_back({"py_JoinableQueue", python<python_joinable>, nullptr, 20});
-    } else {
-        std::puts("python3: not there, skipped");
     }
     return all;
 }

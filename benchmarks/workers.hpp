@@ -1,6 +1,6 @@
 #pragma once
 // Contenders whose work is done in processes of their own, which start together: forked ones, and
-// Python's.
+// programs in other languages.
 
 #include <benchmark/benchmark.h>
 
@@ -142,22 +142,46 @@ outcome run_forked(std::uint64_t count, const Work& work) {
     return {1e-9 * static_cast<double>(now_ns() - begin)};
 }
 
-/// What a Python script prints: seconds.
-inline outcome run_python(const std::string& arguments) {
-    const std::string command = "exec timeout 60 python3 " COPROC_BENCH_PEERS "/" + arguments;
+/// A program of others that measures itself: its command, to which the arguments are added.
+struct peer {
+    const char* name;
+    const char* command;
+    const char* check;  ///< a command that succeeds where it is installed
+};
+
+// The distribution's Python, which has the distribution's uvloop.
+inline constexpr peer python{"python3", "/usr/bin/python3", "/usr/bin/python3 -c pass"};
+inline constexpr peer uvloop{"python3-uvloop", python.command,
+                             "/usr/bin/python3 -c 'import uvloop'"};
+inline constexpr peer node{"node", "node", "node -e 0"};
+/// Built with the benchmarks where there is a Go compiler.
+inline constexpr peer go{"go", "'" COPROC_BENCH_GO "'", "test -x '" COPROC_BENCH_GO "'"};
+
+/// Says so if it is missing.
+inline bool has_peer(const peer& one) {
+    if (std::system((std::string(one.check) + " >/dev/null 2>&1").c_str()) == 0) return true;
+    std::fprintf(stderr, "%s: not there, skipped\n", one.name);
+    return false;
+}
+
+/// What it prints: seconds. It runs in the folder of the scripts; a wrong result is a failed exit.
+inline outcome run_peer(const peer& one, const std::string& arguments) {
+    const std::string command = "cd '" COPROC_BENCH_PEERS "' && exec timeout " +
+                                std::to_string(long_enough) + ' ' + one.command + ' ' + arguments;
     std::FILE* const output = ::popen(command.c_str(), "r");
     if (output == nullptr) return {0, "popen"};
     outcome read;
-    if (std::fscanf(output, "%lf", &read.seconds) != 1) read.failure = "no figure from Python";
-    if (::pclose(output) != 0) read.failure = "Python failed";
+    if (std::fscanf(output, "%lf", &read.seconds) != 1) read.failure = "no figure from a peer";
+    if (::pclose(output) != 0) read.failure = "a peer failed";
     return read;
 }
 
-inline bool has_python() { return std::system("python3 -c pass 2>/dev/null") == 0; }
+inline outcome run_python(const std::string& arguments) { return run_peer(python, arguments); }
+inline bool has_python() { return has_peer(python); }
 
 /// One run of it is one repetition, which times itself.
 template <class Run>
-void add_case(const std::string& name, std::uint64_t size, Run run) {
+benchmark::internal::Benchmark* add_case(const std::string& name, std::uint64_t size, Run run) {
     const auto once = [run](benchmark::State& state) {
         for (auto turn : state) {
             const outcome measured = run();
@@ -167,7 +191,7 @@ void add_case(const std::string& name, std::uint64_t size, Run run) {
         state.SetItemsProcessed(1);
     };
     benchmark::internal::Benchmark* const made = benchmark::RegisterBenchmark(name.c_str(), once);
-    made->Arg(static_cast<std::int64_t>(size))->Iterations(1)->UseManualTime();
+    return made->Arg(static_cast<std::int64_t>(size))->Iterations(1)->UseManualTime();
 }
 
 }  // namespace coproc::bench
