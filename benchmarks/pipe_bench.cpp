@@ -3,13 +3,18 @@
 // round_trip/CONTENDER/BYTES: to an echoing child and back, both sides asleep in between.
 // one_way/CONTENDER/BYTES: messages sent as fast as the child takes them, per message.
 // `bare` is read() and write() of messages of known size on a Unix stream socket, one uv_poll on
-// each side, without headers, types or checks; both contenders use the same kind of child.
+// each side, without headers, types or checks; coproc's child is of the same kind.
+// The others send whole messages, too, and compare each echo: `asio` is Boost.Asio coroutines on a
+// Unix stream socket, `node` process.send() between Node and its fork, `go` the pipes of os/exec
+// (its threads look for work for a while before they sleep), `py_uvloop` asyncio's streams on
+// uvloop, and `py_Pipe` multiprocessing's, which blocks without any loop.
 
 #include <coproc/connection.hpp>
 #include <coproc/process.hpp>
 #include <coproc/run.hpp>
 #include <coproc/runtime.hpp>
 
+#include "pipe_peers.hpp"
 #include "ratios.hpp"
 
 #include <sys/socket.h>
@@ -202,5 +207,6 @@ int main(int argc, char** argv) {
     add("round_trip/coproc", [](State& state) { coproc_exchange(state, 1); });
     add("one_way/bare", [](State& state) { bare_exchange(state, burst(state)); });
     add("one_way/coproc", [](State& state) { coproc_exchange(state, burst(state)); });
+    coproc::bench::add_pipe_peers(coproc::bench::is_short_run(argc, argv));
     return coproc::bench::run_all(argc, argv);
 }

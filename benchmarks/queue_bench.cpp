@@ -1,10 +1,13 @@
 // How many messages per second go through a queue between processes, beside a bare pipe, a socket
-// that keeps messages apart, Boost.Interprocess, ZeroMQ and Python's multiprocessing?
+// that keeps messages apart, Boost.Interprocess, ZeroMQ and Python's multiprocessing; and, from one
+// process to one, beside the pipes of event loops?
 //
 // P_to_C/CONTENDER/BYTES: P processes put, C processes get, as fast as they can; time per message.
 // `bare` is a pipe, blocking read and write without any loop; `coproc` puts and gets one message
-// of type bytes at a time, `coproc_array` one std::array, `coproc_batch` 256 of these. Numbers and
-// order of all messages are checked. Peers that are not there (python3, ZeroMQ) are left out.
+// of type bytes at a time, `coproc_array` one std::array, `coproc_batch` 256 of these. `asio`,
+// `go`, `node` and `py_uvloop` are as in pipe_bench; all but uvloop, which gathers them until its
+// loop's next turn, write each message at once. Numbers and order of all messages are checked.
+// Peers that are not there are left out.
 //
 //   build/release/benchmarks/queue_bench --benchmark_filter='to.*/64/'
 
@@ -159,6 +162,15 @@ outcome python(const flow& what) {
     }
     return coproc::bench::run_python(command);
 }
+template <const coproc::bench::peer& Peer, const char* Script>
+outcome script(const flow& what) {
+    return coproc::bench::run_peer(
+        Peer, Script + (" flow " + std::to_string(what.size)) + ' ' + std::to_string(what.count));
+}
+constexpr char node_script[] = "node_peer.js";
+constexpr char go_script[] = "";
+constexpr char uvloop_script[] = "python_uvloop.py";
+
 constexpr char python_queue[] = "Queue";
 constexpr char python_simple[] = "SimpleQueue";
 constexpr char python_joinable[] = "JoinableQueue";
@@ -172,6 +184,7 @@ struct contender {
 
 bool is_extreme(std::uint64_t size) { return size == sizes.front() || size == sizes.back(); }
 bool is_small(const flow& what) { return what.size == sizeof(small); }
+bool is_one_to_one(const flow& what) { return what.producers == 1 && what.consumers == 1; }
 
 std::vector<contender> contenders() {
     using namespace coproc::bench;
@@ -179,6 +192,7 @@ std::vector<contender> contenders() {
         {"bare", run_flow<pipe_peer>, pipe_peer::can},
         {"seqpacket", run_flow<seqpacket_peer>, seqpacket_peer::can},
         {"boost", run_flow<boost_peer>},
+        {"asio", asio_flow, is_one_to_one, 2},
         {"coproc", one_at_a_time<coproc::bytes>},
         {"coproc_array", one_at_a_time<small>, is_small},
         {"coproc_batch", in_batches, is_small},
@@ -192,6 +206,11 @@ std::vector<contender> contenders() {
         all.push_back({"py_Queue", python<python_queue>, nullptr, 20});
         all.push_back({"py_SimpleQueue", python<python_simple>, nullptr, 20});
         all.push_back({"py_JoinableQueue", python<python_joinable>, nullptr, 20});
+    }
+    if (has_peer(go)) all.push_back({"go", script<go, go_script>, is_one_to_one, 2});
+    if (has_peer(node)) all.push_back({"node", script<node, node_script>, is_one_to_one, 20});
+    if (has_peer(uvloop)) {
+        all.push_back({"py_uvloop", script<uvloop, uvloop_script>, is_one_to_one, 10});
     }
     return all;
 }

@@ -14,6 +14,8 @@
 
 namespace coproc::bench {
 
+outcome asio_flow(const flow& what);  // queue_bench_asio.cpp
+
 /// A bare pipe. Messages of several producers stay whole only up to PIPE_BUF.
 class pipe_peer {
  public:
