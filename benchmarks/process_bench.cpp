@@ -2,7 +2,7 @@
 //
 // start_join/CONTENDER/MB/FDS: the parent has touched MB megabytes and has FDS more fds open.
 // `bare` is a fork server of bare system calls (zygote.hpp); `coproc` has its own, and py_fork,
-// py_forkserver and py_spawn are Python's.
+// py_forkserver and py_spawn are Python's; node and go: see process_peers.hpp.
 // spawn_join/CONTENDER/MB/FDS: `bare` is clone(VM, VFORK, PIDFD) and exec of this program, which
 // returns from main() at once, awaited with one uv_poll and reaped; `uv_spawn` is the same through
 // libuv's own process handle.
@@ -16,6 +16,7 @@
 #include <coproc/runtime.hpp>
 #include <coproc/sleep.hpp>
 
+#include "process_peers.hpp"
 #include "ratios.hpp"
 #include "workers.hpp"
 #include "zygote.hpp"
@@ -297,6 +298,7 @@ int main(int argc, char** argv) {
         add_python("forkserver", 20, true);
         add_python("spawn", 5, true);
     }
+    if (is_whole) coproc::bench::add_start_peers();
     add("spawn_join/bare", bare, is_whole);
     add("spawn_join/coproc", with_spawn, is_whole);
     add("spawn_join/uv_spawn", with_uv_spawn, false);

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace coproc::bench {
@@ -181,7 +182,7 @@ inline bool has_python() { return has_peer(python); }
 
 /// One run of it is one repetition, which times itself.
 template <class Run>
-benchmark::internal::Benchmark* add_case(const std::string& name, std::uint64_t size, Run run) {
+benchmark::internal::Benchmark* add_case(const std::string& name, Run run) {
     const auto once = [run](benchmark::State& state) {
         for (auto turn : state) {
             const outcome measured = run();
@@ -191,7 +192,12 @@ benchmark::internal::Benchmark* add_case(const std::string& name, std::uint64_t 
         state.SetItemsProcessed(1);
     };
     benchmark::internal::Benchmark* const made = benchmark::RegisterBenchmark(name.c_str(), once);
-    return made->Arg(static_cast<std::int64_t>(size))->Iterations(1)->UseManualTime();
+    return made->Iterations(1)->UseManualTime();
+}
+
+template <class Run>
+benchmark::internal::Benchmark* add_case(const std::string& name, std::uint64_t size, Run run) {
+    return add_case(name, std::move(run))->Arg(static_cast<std::int64_t>(size));
 }
 
 }  // namespace coproc::bench
