@@ -3,134 +3,28 @@
 // ready_await/CONTENDER: a task that does not wait. yield/CONTENDER: two yields, one of each of two
 // coroutines that take turns. spawn_join/CONTENDER: a task of its own, and its end.
 // sleep_none/CONTENDER: a sleep whose time has come. sleep_cancel/CONTENDER: a long sleep that is
-// given up at once, by a second coroutine, which takes turns with the first.
-// `bare` is the least that does it without cancellation, exceptions or libuv's turn: coroutines
-// with pooled frames that start inline, an intrusive queue of handles, and uv_timer start and stop.
+// given up at once, by a second coroutine, which takes turns with the first. What tasks do
+// together: engine_bench_compose.cpp. `bare` is the least that does it without cancellation,
+// exceptions or libuv's turn: coroutines with pooled frames that start inline, an intrusive queue
+// of handles, and uv_timer start and stop. `asio` is Boost.Asio's coroutines, in
+// engine_bench_asio.cpp.
 
 #include <coproc/runtime.hpp>
 #include <coproc/sleep.hpp>
 
+#include "engine_cases.hpp"
 #include "ratios.hpp"
 
 #include <uv.h>
 
-#include <algorithm>
-#include <coroutine>
-#include <cstddef>
 #include <cstdint>
-#include <exception>
-#include <new>
 #include <utility>
 
 namespace {
 
+using namespace coproc::bench;
 using coproc::task;
 using namespace std::chrono_literals;
-
-void check(benchmark::State& state, bool right) {
-    if (!right) state.SkipWithError("wrong result");
-}
-
-// -- the floor
-
-struct free_frame {
-    free_frame* next;
-};
-
-struct bare_frame {
-    static constexpr std::size_t room = 512;
-    static inline free_frame* first = nullptr;
-
-    static void* operator new(std::size_t size) {
-        if (first == nullptr) return ::operator new(std::max(size, room));
-        return std::exchange(first, first->next);
-    }
-    static void operator delete(void* frame) noexcept { first = new (frame) free_frame{first}; }
-};
-
-struct bare_node {
-    bare_node* next = nullptr;
-    std::coroutine_handle<> coroutine;
-};
-
-struct bare_queue {
-    bare_node* first = nullptr;
-    bare_node* last = nullptr;
-
-    void push(bare_node& node) noexcept {
-        node.next = nullptr;
-        (first == nullptr ? first : last->next) = &node;
-        last = &node;
-    }
-    void drain() {
-        while (first != nullptr) std::exchange(first, first->next)->coroutine.resume();
-    }
-};
-
-bare_queue queue;
-
-/// Starts inline when it is awaited, and never waits.
-struct bare_task {
-    struct promise_type : bare_frame {
-        std::int64_t value = 0;
-        bool done = false;
-        bare_task get_return_object() noexcept {
-            return bare_task(std::coroutine_handle<promise_type>::from_promise(*this));
-        }
-        std::suspend_always initial_suspend() const noexcept { return {}; }
-        std::suspend_always final_suspend() noexcept {
-            done = true;
-            return {};
-        }
-        void return_value(std::int64_t given) noexcept { value = given; }
-        void unhandled_exception() const noexcept { std::terminate(); }
-    };
-
-    explicit bare_task(std::coroutine_handle<promise_type> made) noexcept : coroutine(made) {}
-    bare_task(bare_task&&) = delete;
-    ~bare_task() { coroutine.destroy(); }
-    bool await_ready() const noexcept { return false; }
-    bool await_suspend(std::coroutine_handle<>) const {
-        coroutine.resume();
-        return !coroutine.promise().done;
-    }
-    std::int64_t await_resume() const noexcept { return coroutine.promise().value; }
-
-    std::coroutine_handle<promise_type> coroutine;
-};
-
-/// Runs by itself.
-struct bare_detached {
-    struct promise_type : bare_frame, bare_node {
-        bare_detached get_return_object() noexcept {
-            coroutine = std::coroutine_handle<promise_type>::from_promise(*this);
-            queue.push(*this);
-            return {};
-        }
-        std::suspend_always initial_suspend() const noexcept { return {}; }
-        std::suspend_never final_suspend() const noexcept { return {}; }
-        void return_void() const noexcept {}
-        void unhandled_exception() const noexcept { std::terminate(); }
-    };
-};
-
-struct bare_yield {
-    bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<bare_detached::promise_type> self) const noexcept {
-        queue.push(self.promise());
-    }
-    void await_resume() const noexcept {}
-};
-
-/// Ends the wait of the one coroutine that waits for it.
-struct bare_join {
-    bare_node* waiter = nullptr;
-    bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<bare_detached::promise_type> self) noexcept {
-        waiter = &self.promise();
-    }
-    void await_resume() const noexcept {}
-};
 
 // -- ready_await
 
@@ -257,21 +151,6 @@ task<void> sleeps_and_cancels(benchmark::State& state) {
 
 // -- the cases
 
-using bare_body = bare_detached (*)(benchmark::State&);
-using coproc_body = task<void> (*)(benchmark::State&);
-
-template <bare_body Body>
-void bare(benchmark::State& state) {
-    Body(state);
-    queue.drain();
-}
-
-template <coproc_body Body>
-void with_coproc(benchmark::State& state) {
-    auto rt = coproc::runtime::create().value();
-    rt.run(Body(state));
-}
-
 void bare_both_turns(benchmark::State& state) {
     bool stop = false;
     std::int64_t count = 0;
@@ -300,18 +179,11 @@ void bare_sleeps_none(benchmark::State& state) {
 }
 
 void bare_sleeps_and_cancels(benchmark::State& state) {
-    uv_loop_t loop;
-    uv_loop_init(&loop);
-    uv_timer_t timer;
-    uv_timer_init(&loop, &timer);
+    bare_timer timer;
     for ([[maybe_unused]] auto _ : state) {
-        uv_update_time(&loop);
-        uv_timer_start(&timer, [](uv_timer_t*) {}, 3'600'000, 0);
-        uv_timer_stop(&timer);
+        timer.start_for_an_hour();
+        timer.stop();
     }
-    uv_close(reinterpret_cast<uv_handle_t*>(&timer), nullptr);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    check(state, uv_loop_close(&loop) == 0);
 }
 
 BENCHMARK(bare<bare_awaits>)->Name("ready_await/bare");
@@ -327,4 +199,4 @@ BENCHMARK(with_coproc<sleeps_and_cancels>)->Name("sleep_cancel/coproc");
 
 }  // namespace
 
-int main(int argc, char** argv) { return coproc::bench::run_all(argc, argv); }
+int main(int argc, char** argv) { return run_all(argc, argv); }
