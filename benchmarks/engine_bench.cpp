@@ -10,6 +10,7 @@
 // engine_bench_asio.cpp.
 
 #include <coproc/runtime.hpp>
+#include <coproc/scope.hpp>
 #include <coproc/sleep.hpp>
 
 #include "engine_cases.hpp"
@@ -19,6 +20,7 @@
 
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -149,6 +151,20 @@ task<void> sleeps_and_cancels(benchmark::State& state) {
     check(state, canceled == state.iterations());
 }
 
+task<void> sleeps(std::chrono::milliseconds duration) {
+    (void)co_await coproc::sleep_for(duration);
+}
+
+task<void> sleeps_and_cancels_among(benchmark::State& state) {
+    const auto body = [&](coproc::scope& others) -> task<void> {
+        for (std::int64_t i = 0; i < state.range(0); ++i) others.spawn(sleeps(other_sleep(i)));
+        (co_await coproc::yield()).value();  // they sleep
+        co_await sleeps_and_cancels(state);
+        others.cancel();
+    };
+    (co_await coproc::with_scope(body)).value();
+}
+
 // -- the cases
 
 void bare_both_turns(benchmark::State& state) {
@@ -186,6 +202,23 @@ void bare_sleeps_and_cancels(benchmark::State& state) {
     }
 }
 
+void bare_sleeps_and_cancels_among(benchmark::State& state) {
+    bare_timer timer;
+    std::vector<uv_timer_t> others(static_cast<std::size_t>(state.range(0)));
+    std::int64_t number = 0;
+    for (uv_timer_t& one : others) {
+        const auto duration = static_cast<std::uint64_t>(other_sleep(number++).count());
+        uv_timer_init(&timer.loop(), &one);
+        uv_timer_start(&one, [](uv_timer_t*) {}, duration, 0);
+    }
+    for ([[maybe_unused]] auto _ : state) {
+        timer.start_for_an_hour();
+        timer.stop();
+    }
+    for (uv_timer_t& one : others) uv_close(reinterpret_cast<uv_handle_t*>(&one), nullptr);
+    uv_run(&timer.loop(), UV_RUN_DEFAULT);
+}
+
 BENCHMARK(bare<bare_awaits>)->Name("ready_await/bare");
 BENCHMARK(with_coproc<awaits>)->Name("ready_await/coproc");
 BENCHMARK(bare_both_turns)->Name("yield/bare");
@@ -196,6 +229,10 @@ BENCHMARK(bare_sleeps_none)->Name("sleep_none/bare");
 BENCHMARK(with_coproc<sleeps_none>)->Name("sleep_none/coproc");
 BENCHMARK(bare_sleeps_and_cancels)->Name("sleep_cancel/bare");
 BENCHMARK(with_coproc<sleeps_and_cancels>)->Name("sleep_cancel/coproc");
+BENCHMARK(bare_sleeps_and_cancels_among)->Name("sleep_cancel_among/bare")->Apply(numbers_of_others);
+BENCHMARK(with_coproc<sleeps_and_cancels_among>)
+    ->Name("sleep_cancel_among/coproc")
+    ->Apply(numbers_of_others);
 
 }  // namespace
 

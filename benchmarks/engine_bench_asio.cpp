@@ -21,6 +21,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
+#include <deque>
 
 namespace {
 
@@ -114,6 +115,15 @@ awaitable<void> sleeps_and_cancels(benchmark::State& state) {
     check(state, canceled == state.iterations());
 }
 
+awaitable<void> sleeps_and_cancels_among(benchmark::State& state) {
+    const auto home = co_await asio::this_coro::executor;
+    std::deque<asio::steady_timer> others;
+    for (std::int64_t i = 0; i < state.range(0); ++i) {
+        others.emplace_back(home, other_sleep(i)).async_wait(asio::detached);
+    }
+    co_await sleeps_and_cancels(state);
+}
+
 awaitable<void> alls(benchmark::State& state) {
     std::int64_t sum = 0;
     for ([[maybe_unused]] auto _ : state) {
@@ -164,6 +174,9 @@ BENCHMARK(with_asio<both_turns>)->Name("yield/asio");
 BENCHMARK(with_asio<spawns>)->Name("spawn_join/asio");
 BENCHMARK(with_asio<sleeps_none>)->Name("sleep_none/asio");
 BENCHMARK(with_asio<sleeps_and_cancels>)->Name("sleep_cancel/asio");
+BENCHMARK(with_asio<sleeps_and_cancels_among>)
+    ->Name("sleep_cancel_among/asio")
+    ->Apply(numbers_of_others);
 BENCHMARK(with_asio<alls>)->Name("when_all/asio");
 BENCHMARK(with_asio<anys>)->Name("when_any/asio");
 BENCHMARK(with_asio<scopes>)->Name("scope_cancel/asio");

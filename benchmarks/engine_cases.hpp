@@ -7,6 +7,7 @@
 #include <benchmark/benchmark.h>
 #include <uv.h>
 
+#include <chrono>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
@@ -126,6 +127,15 @@ struct bare_join {
 
 // -- the cases
 
+/// How long the others sleep while one arms and cancels a timer of an hour: some less, some more.
+inline std::chrono::milliseconds other_sleep(std::int64_t number) {
+    return std::chrono::minutes(30) + std::chrono::milliseconds(number * 7919 % 3'600'000);
+}
+
+inline void numbers_of_others(benchmark::internal::Benchmark* one) {
+    one->Arg(10)->Arg(1000)->Arg(100'000);
+}
+
 using bare_body = bare_detached (*)(benchmark::State&);
 using coproc_body = task<void> (*)(benchmark::State&);
 
@@ -153,9 +163,10 @@ class bare_timer {
     ~bare_timer() {
         uv_close(reinterpret_cast<uv_handle_t*>(&all_->timer), nullptr);
         uv_run(&all_->loop, UV_RUN_DEFAULT);
-        uv_loop_close(&all_->loop);
+        if (uv_loop_close(&all_->loop) != 0) std::abort();
     }
 
+    uv_loop_t& loop() const noexcept { return all_->loop; }
     void start_for_an_hour() {
         uv_update_time(&all_->loop);
         uv_timer_start(&all_->timer, [](uv_timer_t*) {}, 3'600'000, 0);
