@@ -5,9 +5,9 @@
 // P_to_C/CONTENDER/BYTES: P processes put, C processes get, as fast as they can; time per message.
 // `bare` is a pipe, blocking read and write without any loop; `coproc` puts and gets one message
 // of type bytes at a time, `coproc_array` one std::array, `coproc_batch` 256 of these. `asio`,
-// `go`, `node` and `py_uvloop` are as in pipe_bench; all but uvloop, which gathers them until its
-// loop's next turn, write each message at once. Numbers and order of all messages are checked.
-// Peers that are not there are left out.
+// `go`, `node`, `py_Pipe` and `py_uvloop` are as in pipe_bench; all but uvloop, which gathers them
+// until its loop's next turn, write each message at once. Numbers and order of all messages are
+// checked. Peers that are not there are left out.
 //
 //   build/release/benchmarks/queue_bench --benchmark_filter='to.*/64/'
 
@@ -169,6 +169,7 @@ outcome script(const flow& what) {
 }
 constexpr char node_script[] = "node_peer.js";
 constexpr char go_script[] = "";
+constexpr char pipe_script[] = "python_pipe.py";
 constexpr char uvloop_script[] = "python_uvloop.py";
 
 constexpr char python_queue[] = "Queue";
@@ -206,6 +207,7 @@ std::vector<contender> contenders() {
         all.push_back({"py_Queue", python<python_queue>, nullptr, 20});
         all.push_back({"py_SimpleQueue", python<python_simple>, nullptr, 20});
         all.push_back({"py_JoinableQueue", python<python_joinable>, nullptr, 20});
+        all.push_back({"py_Pipe", script<coproc::bench::python, pipe_script>, is_one_to_one, 10});
     }
     if (has_peer(go)) all.push_back({"go", script<go, go_script>, is_one_to_one, 2});
     if (has_peer(node)) all.push_back({"node", script<node, node_script>, is_one_to_one, 20});

@@ -2,8 +2,9 @@
 //
 // asleep/CONTENDER/BYTES: two queues, both sides wait on their loops. `bare` is an eventfd and a
 // uv_poll on each side, with the bytes in shared memory beside it; Boost and Python block in the
-// kernel without any loop. busy/CONTENDER/BYTES: both sides look again and again; `bare` is one
-// atomic word. Every answer is compared with what was sent.
+// kernel without any loop, and ZeroMQ sends and receives in a thread of its own.
+// busy/CONTENDER/BYTES: both sides look again and again; `bare` is one atomic word. Every answer is
+// compared with what was sent.
 
 #include <coproc/process.hpp>
 #include <coproc/queue.hpp>
@@ -12,6 +13,7 @@
 
 #include "queue_peers.hpp"
 #include "ratios.hpp"
+#include "trips.hpp"
 
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -22,11 +24,8 @@
 
 namespace {
 
+using namespace coproc::bench;
 using coproc::bytes;
-using coproc::bench::flow;
-using coproc::bench::message_view;
-using coproc::bench::must;
-using coproc::bench::outcome;
 
 /// One direction: a shared buffer, and an eventfd that says there is something in it.
 class bare_way {
@@ -57,7 +56,7 @@ class bare_way {
     };
     int fd_;
     std::uint64_t size_;
-    coproc::bench::forked_memory<room> room_;
+    forked_memory<room> room_;
 };
 
 /// Runs a loop until the eventfd of a way can be read.
@@ -92,34 +91,6 @@ class bare_loop {
     bool ready_ = false;
 };
 
-/// The clock goes when the first trip, which waits for the other side's start, is over.
-template <class Trip>
-outcome timed(const flow& what, const Trip& trip) {
-    bytes message(what.size);
-    bytes answer(what.size);
-    trip(message, answer);
-    const std::int64_t begin = coproc::bench::now_ns();
-    for (std::uint64_t i = 1; i <= what.count; ++i) {
-        coproc::bench::mark(message, i);
-        trip(message, answer);
-        if (answer != message) return {0, "another message came back"};
-    }
-    return {1e-9 * static_cast<double>(coproc::bench::now_ns() - begin) /
-            static_cast<double>(what.count)};
-}
-
-/// The other side of `count` trips, and the one before them, in a forked process.
-template <class Echo, class Trip>
-outcome with_forked_echo(const flow& what, const Echo& echo, const Trip& trip) {
-    const pid_t child = coproc::bench::fork_worker([&] {
-        bytes message(what.size);
-        for (std::uint64_t i = 0; i <= what.count; ++i) echo(message);
-    });
-    outcome measured = timed(what, trip);
-    if (!coproc::bench::all_end_well({&child, 1})) measured.failure = "the other side failed";
-    return measured;
-}
-
 outcome bare_asleep(const flow& what) {
     const bare_way there(what.size);
     const bare_way back(what.size);
@@ -151,7 +122,7 @@ outcome bare_busy(const flow& what) {
         alignas(64) std::atomic<std::uint64_t> back{0};
         std::array<std::byte, 1024> room;
     };
-    const coproc::bench::forked_memory<words> shared;
+    const forked_memory<words> shared;
     std::uint64_t turn = 0;
     const auto echo = [&](bytes& message) {
         look_until([&] { return shared->there.load() != turn; });
@@ -184,9 +155,33 @@ outcome peer_asleep(const flow& what) {
     return with_forked_echo(what, echo, trip);
 }
 
+#ifdef COPROC_BENCH_ZEROMQ
+/// Each process makes its own ends, and leaves when its last message has gone.
+outcome zeromq_asleep(const flow& what) {
+    const zeromq_peer there(what);
+    const zeromq_peer back(what);
+    const pid_t child = fork_worker([&] {
+        auto from = there.receiver(what, 0);
+        auto to = back.sender(what, 0);
+        bytes message(what.size);
+        for (std::uint64_t i = 0; i <= what.count; ++i) {
+            to.send(message_view(message).first(from.receive(message)));
+        }
+    });
+    auto to = there.sender(what, 0);
+    auto from = back.receiver(what, 0);
+    outcome measured = timed(what, [&](const bytes& message, bytes& answer) {
+        to.send(message);
+        answer.resize(from.receive(answer));
+    });
+    if (!all_end_well({&child, 1})) measured.failure = "the other side failed";
+    return measured;
+}
+#endif
+
 outcome boost_busy(const flow& what) {
-    coproc::bench::boost_peer there(what);
-    coproc::bench::boost_peer back(what);
+    boost_peer there(what);
+    boost_peer back(what);
     const auto echo = [&](bytes& message) {
         look_until([&] { return there.try_receive(message); });
         look_until([&] { return back.try_send(message); });
@@ -201,14 +196,14 @@ outcome boost_busy(const flow& what) {
 using queue = coproc::queue<bytes>;
 
 coproc::task<void> echo_asleep(queue there, queue back, std::uint64_t count) {
-    ::alarm(coproc::bench::long_enough);
+    ::alarm(long_enough);
     for (std::uint64_t i = 0; i <= count; ++i) {
         const auto message = (co_await there.get()).value();
         (co_await back.put(message)).value();
     }
 }
 void echo_busy(queue there, queue back, std::uint64_t count) {
-    ::alarm(coproc::bench::long_enough);
+    ::alarm(long_enough);
     for (std::uint64_t i = 0; i <= count; ++i) {
         std::optional<coproc::result<bytes>> message;
         look_until([&] { return message.emplace(there.try_get()).has_value(); });
@@ -238,13 +233,13 @@ coproc::task<outcome> trips_asleep(flow what, queue there, queue back) {
     bytes message(what.size);
     std::int64_t begin = 0;
     for (std::uint64_t i = 0; i <= what.count; ++i) {
-        coproc::bench::mark(message, i);
+        mark(message, i);
         (co_await there.put(message)).value();
         const auto answer = (co_await back.get()).value();
         if (answer != message) co_return outcome{0, "another message came back"};
-        if (i == 0) begin = coproc::bench::now_ns();
+        if (i == 0) begin = now_ns();
     }
-    const auto took = static_cast<double>(coproc::bench::now_ns() - begin);
+    const auto took = static_cast<double>(now_ns() - begin);
     co_return outcome{1e-9 * took / static_cast<double>(what.count)};
 }
 
@@ -269,15 +264,14 @@ outcome coproc_busy(const flow& what) {
 }
 
 outcome python_asleep(const flow& what) {
-    return coproc::bench::run_python("python_queue.py trip Queue " + std::to_string(what.size) +
-                                     ' ' + std::to_string(what.count));
+    return run_python("python_queue.py trip Queue " + std::to_string(what.size) + ' ' +
+                      std::to_string(what.count));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     if (auto code = coproc::run_if_child()) return *code;
-    using namespace coproc::bench;
     const std::uint64_t count = is_short_run(argc, argv) ? 200 : 10'000;
     const auto add = [&](const char* name, outcome (*run)(const flow&), std::uint64_t times) {
         for (const std::uint64_t size : {64U, 1024U}) {
@@ -288,6 +282,11 @@ int main(int argc, char** argv) {
     add("asleep/seqpacket", peer_asleep<seqpacket_peer>, count);
     add("asleep/boost", peer_asleep<boost_peer>, count);
     add("asleep/coproc", coproc_asleep, count);
+#ifdef COPROC_BENCH_ZEROMQ
+    add("asleep/zeromq", zeromq_asleep, count);
+#else
+    std::fputs("zeromq: not installed when this was built, skipped\n", stderr);
+#endif
     if (has_python()) add("asleep/py_Queue", python_asleep, count / 5);
     add("busy/bare", bare_busy, count);
     add("busy/boost", boost_busy, count);
