@@ -1,0 +1,93 @@
+"""What coproc is meant to reach. Each aim is a row of the report: its ratio, and whether it is met."""
+
+import dataclasses
+
+from .figures import ratio
+
+FLOOR, BEST_PEER = "bare", "the best peer"
+
+
+@dataclasses.dataclass(frozen=True)
+class Aim:
+    text: str
+    source: str  # where the aim comes from
+    program: str
+    question: str
+    args: tuple[int, ...]
+    to: str | None = None  # another contender in the same place, or BEST_PEER
+    to_args: tuple[int, ...] | None = None  # instead: the same contender in another place
+    at_most: float | None = None  # times the other's cost; without another: ns, or bytes
+    at_least: float | None = None  # times faster than the other
+    contender: str = "coproc"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    aim: Aim
+    measured: float | None  # in the aim's own direction: times the cost, times faster, or a figure
+    to: str  # who the other was
+    met: bool | None  # None: not measured
+
+
+def judged(aim, table):
+    mine = table.row(aim.program, aim.question, aim.contender, aim.args)
+    if mine and aim.to is None and aim.to_args is None:
+        return Verdict(aim, mine.median, "", mine.median <= aim.at_most)
+    other = _other(aim, mine, table) if mine else None
+    if other is None:
+        return Verdict(aim, None, aim.to or "", None)
+    if aim.at_least is not None:
+        faster = ratio(other, mine)
+        return Verdict(aim, faster, other.case.contender, faster >= aim.at_least)
+    cost = ratio(mine, other)
+    return Verdict(aim, cost, other.case.contender, cost <= aim.at_most)
+
+
+def _other(aim, mine, table):
+    if aim.to_args is not None:
+        return table.row(aim.program, aim.question, aim.contender, aim.to_args)
+    if aim.to == BEST_PEER:
+        return table.best_peer(mine)
+    return table.beside(mine, aim.to)
+
+
+PROCESS, QUEUE, TRIP = "process_bench", "queue_bench", "queue_trip_bench"
+FLOWS = {"1_to_1": "1 → 1", "4_to_1": "4 → 1", "4_to_4": "4 → 4"}
+SIZES = {64: "64 B", 64 << 10: "64 KiB", 1 << 20: "1 MiB"}
+
+AIMS = [
+    Aim("await of a ready task, in ns (on the machine of README)", "engine",
+        "engine_bench", "ready_await", (), at_most=12),
+    Aim("start and join, to a bare fork server", "processes",
+        PROCESS, "start_join", (10, 0), to=FLOOR, at_most=1.3),
+    Aim("start and join, to Python's fork", "processes",
+        PROCESS, "start_join", (10, 0), to="py_fork", at_least=10),
+    Aim("start and join, to Python's forkserver", "processes",
+        PROCESS, "start_join", (10, 0), to="py_forkserver", at_least=25),
+    Aim("start and join with .method = spawn, to bare clone and exec", "processes",
+        PROCESS, "spawn_join", (10, 0), to=FLOOR, at_most=1.1),
+    Aim("start and join among 1000 children alive, to 1", "processes",
+        PROCESS, "start_join_among", (1000,), to_args=(1,), at_most=1.2),
+    Aim("spawn with 10000 open fds, to none", "processes",
+        PROCESS, "spawn_join", (10, 10000), to_args=(10, 0), at_most=2),
+    *(Aim(f"64 B, {flow}, one at a time, to Python's Queue", "queues",
+          QUEUE, question, (64,), to="py_Queue", at_least=60, contender="coproc_array")
+      for question, flow in FLOWS.items()),
+    *(Aim(f"64 B, {flow}, one at a time, to Boost.Interprocess", "queues",
+          QUEUE, question, (64,), to="boost", at_least=3, contender="coproc_array")
+      for question, flow in FLOWS.items()),
+    *(Aim(f"64 B, {flow}, in batches, to Python's Queue", "queues",
+          QUEUE, question, (64,), to="py_Queue", at_least=300, contender="coproc_batch")
+      for question, flow in FLOWS.items()),
+    Aim("64 KiB, 1 → 1, to the best peer", "queues",
+        QUEUE, "1_to_1", (64 << 10,), to=BEST_PEER, at_least=2),
+    Aim("1 MiB, 1 → 1, to the best peer", "queues",
+        QUEUE, "1_to_1", (1 << 20,), to=BEST_PEER, at_least=1.3),
+    Aim("there and back asleep, 64 B, to bare eventfd and uv_poll", "queues",
+        TRIP, "asleep", (64,), to=FLOOR, at_most=1.3),
+    Aim("there and back asleep, 64 B, to Python's Queue", "queues",
+        TRIP, "asleep", (64,), to="py_Queue", at_least=5),
+    *(Aim(f"a pipe there and back, {text}, to bare read and write", "pipes",
+          "pipe_bench", "round_trip", (size,), to=FLOOR, at_most=1.25)
+      for size, text in SIZES.items()),
+]

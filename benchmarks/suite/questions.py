@@ -1,0 +1,87 @@
+"""What the questions are, in words; what their arguments are; what is meant to be flat.
+
+A question that is not here is reported all the same, under its own name.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Argument:
+    label: str
+    unit: str = ""  # "bytes", "MB" or nothing
+    flat: tuple[str, ...] = ()  # contenders whose cost is meant not to grow with it
+
+    def written(self, value):
+        if self.unit == "bytes":
+            return _bytes(value)
+        if self.unit == "MB":
+            return f"{value} MB" if value < 1000 else f"{value / 1000:g} GB"
+        return str(value)
+
+
+def _bytes(value):
+    for scale, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+        if value >= scale and value % scale == 0:
+            return f"{value // scale} {name}"
+    return f"{value} B"
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    text: str
+    arguments: tuple[Argument, ...] = ()
+
+    def argument(self, index):
+        if index < len(self.arguments):
+            return self.arguments[index]
+        return Argument(f"argument {index + 1}")
+
+    def written(self, args):
+        """All arguments of a case, for its row."""
+        parts = []
+        for index, value in enumerate(args):
+            argument = self.argument(index)
+            word = "" if argument.unit == "bytes" else argument.label + " "
+            parts.append(word + argument.written(value))
+        return ", ".join(parts) or "–"
+
+
+SIZE = Argument("message", "bytes")
+MEMORY = Argument("parent", "MB", flat=("coproc", "bare"))
+FDS = Argument("open fds", flat=("coproc", "bare"))
+SPAWN_FDS = Argument("open fds")
+ALIVE = Argument("children alive", flat=("coproc", "bare"))
+PROCESSES = Argument("processes")
+
+
+QUESTIONS = {
+    ("engine_bench", "ready_await"): Question("co_await of a task that does not wait"),
+    ("engine_bench", "yield"): Question("two tasks take turns: two yields"),
+    ("engine_bench", "spawn_join"): Question("a task is spawned and joined"),
+    ("engine_bench", "sleep_none"): Question("a sleep whose time has come"),
+    ("engine_bench", "sleep_cancel"): Question("a long sleep is canceled at once"),
+    ("process_bench", "start_join"): Question(
+        "a function is started in a child and joined", (MEMORY, FDS)
+    ),
+    ("process_bench", "spawn_join"): Question(
+        "the program is executed anew for a function, and joined", (MEMORY, SPAWN_FDS)
+    ),
+    ("process_bench", "start_join_among"): Question(
+        "a function is started and joined while other children live", (ALIVE,)
+    ),
+    ("pipe_bench", "round_trip"): Question("a message to a child and back through a pipe", (SIZE,)),
+    ("pipe_bench", "one_way"): Question("messages through a pipe as fast as they go, each", (SIZE,)),
+    ("queue_bench", "1_to_1"): Question("messages from 1 process to 1, each", (SIZE,)),
+    ("queue_bench", "4_to_1"): Question("messages from 4 processes to 1, each", (SIZE,)),
+    ("queue_bench", "4_to_4"): Question("messages from 4 processes to 4, each", (SIZE,)),
+    ("queue_trip_bench", "asleep"): Question("a message there and back, both sides asleep", (SIZE,)),
+    ("queue_trip_bench", "busy"): Question("a message there and back, both sides busy", (SIZE,)),
+    ("lock_bench", "alone"): Question("a lock that nobody else wants, taken and released", (PROCESSES,)),
+    ("lock_bench", "both"): Question("a lock that two processes take as fast as they can", (PROCESSES,)),
+    ("lock_bench", "relay"): Question("a lock that passes from process to process", (PROCESSES,)),
+}
+
+
+def question(program, name):
+    return QUESTIONS.get((program, name), Question(name.replace("_", " ")))
