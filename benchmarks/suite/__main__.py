@@ -118,6 +118,7 @@ def write(found, directory):
         from . import charts
 
         found.charts = charts.draw(found.table, directory)
+        found.overview = charts.draw_overview(found.table, directory)
     except ImportError:
         found.skipped.append("charts: matplotlib is not there")
     texts = {"report.json": report.to_json(found), "report.md": markdown.to_markdown(found)}

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from .figures import ratio
+from .figures import BYTES, NANOSECONDS, ratio
 
 FLOOR, BEST_PEER = "bare", "the best peer"
 
@@ -16,9 +16,15 @@ class Aim:
     args: tuple[int, ...]
     to: str | None = None  # another contender in the same place, or BEST_PEER
     to_args: tuple[int, ...] | None = None  # instead: the same contender in another place
-    at_most: float | None = None  # times the other's cost; without another: ns, or bytes
+    at_most: float | None = None  # times the other's cost; without another: a figure
     at_least: float | None = None  # times faster than the other
     contender: str = "coproc"
+    unit: str = NANOSECONDS  # of a figure
+
+    @property
+    def is_figure(self):
+        """Not a ratio."""
+        return self.to is None and self.to_args is None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Verdict:
 
 def judged(aim, table):
     mine = table.row(aim.program, aim.question, aim.contender, aim.args)
-    if mine and aim.to is None and aim.to_args is None:
+    if mine and aim.is_figure:
         return Verdict(aim, mine.median, "", mine.median <= aim.at_most)
     other = _other(aim, mine, table) if mine else None
     if other is None:
@@ -56,12 +62,13 @@ FLOWS = {"1_to_1": "1 → 1", "4_to_1": "4 → 1", "4_to_4": "4 → 4"}
 SIZES = {64: "64 B", 64 << 10: "64 KiB", 1 << 20: "1 MiB"}
 
 AIMS = [
-    Aim("await of a ready task, in ns (on the machine of README)", "engine",
+    Aim("await of a ready task (on the machine of README)", "engine",
         "engine_bench", "ready_await", (), at_most=12),
     Aim("start and join, to a bare fork server", "processes",
         PROCESS, "start_join", (10, 0), to=FLOOR, at_most=1.3),
-    Aim("start and join, to Python's fork", "processes",
-        PROCESS, "start_join", (10, 0), to="py_fork", at_least=10),
+    *(Aim(f"start and join, to Python's fork, {megabytes} MB parent", "processes",
+          PROCESS, "start_join", (megabytes, 0), to="py_fork", at_least=10)
+      for megabytes in (10, 500)),
     Aim("start and join, to Python's forkserver", "processes",
         PROCESS, "start_join", (10, 0), to="py_forkserver", at_least=25),
     Aim("start and join with .method = spawn, to bare clone and exec", "processes",
@@ -70,6 +77,8 @@ AIMS = [
         PROCESS, "start_join_among", (1000,), to_args=(1,), at_most=1.2),
     Aim("spawn with 10000 open fds, to none", "processes",
         PROCESS, "spawn_join", (10, 10000), to_args=(10, 0), at_most=2),
+    Aim("memory of an idle child of the fork server: PSS", "processes",
+        "memory_bench", "idle_child", (), at_most=0.5 * (1 << 20), unit=BYTES),
     *(Aim(f"64 B, {flow}, one at a time, to Python's Queue", "queues",
           QUEUE, question, (64,), to="py_Queue", at_least=60, contender="coproc_array")
       for question, flow in FLOWS.items()),

@@ -69,7 +69,7 @@ def listed(program, path):
     if output.returncode != 0:
         raise RuntimeError(f"{program} does not list its cases: {output.stderr.strip()}")
     cases, notes = [], []
-    for line in filter(None, output.stdout.splitlines()):
+    for line in filter(None, (output.stdout + output.stderr).splitlines()):
         case = parse(program, line) if re.fullmatch(r"[^\s/]+/\S+", line) else None
         if case:
             cases.append(case)

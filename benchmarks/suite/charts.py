@@ -2,6 +2,7 @@
 
 import os
 
+from . import overview
 from .cases import FLOOR, family
 from .figures import written
 from .growth import sweeps
@@ -19,13 +20,40 @@ COLORS = {
     "go": ["#c2185b"],
 }
 OTHERS = ["#5f6b76", "#9a8c00", "#4b5fa5"]
-MARKERS = {"coproc": "o", "python": "s", "boost": "^", "zeromq": "v", "seqpacket": "P", "node": "D"}
+MARKERS = {
+    "coproc": "oXP",
+    "python": "sDdp",
+    "boost": "^",
+    "asio": ">",
+    "zeromq": "v",
+    "seqpacket": "P",
+    "libuv": "<",
+    "node": "h",
+    "go": "*",
+}
 WIDE = 50  # largest to smallest: from here on a scale is logarithmic
 WIDE_COST = 8
 
 
 def draw(table, directory):
     """The files of each (program, question), relative to the directory."""
+    _set_up()
+    found = {}
+    for sweep in sweeps(table):
+        name = _name(sweep)
+        _draw(sweep, os.path.join(directory, name))
+        found.setdefault((sweep.program, sweep.question), []).append(name)
+    return found
+
+
+def draw_overview(table, directory):
+    """Its file's name, or None."""
+    _set_up()
+    families = {family(row.case.contender) for row in table.rows}
+    return overview.draw(table, directory, _looks(families))
+
+
+def _set_up():
     import matplotlib
 
     matplotlib.use("svg")
@@ -39,12 +67,6 @@ def draw(table, directory):
             "axes.spines.right": False,
         }
     )
-    found = {}
-    for sweep in sweeps(table):
-        name = _name(sweep)
-        _draw(sweep, os.path.join(directory, name))
-        found.setdefault((sweep.program, sweep.question), []).append(name)
-    return found
 
 
 def _name(sweep):
@@ -61,15 +83,16 @@ def _draw(sweep, path):
     asked = question(sweep.program, sweep.question)
     argument = asked.argument(sweep.index)
     figure, axes = plt.subplots(figsize=(7.6, 4.2), layout="constrained")
-    colors = _colors(sweep.rows)
+    looks = _looks(sweep.rows)
     # The legend in the order of the lines' right ends, the dearest first.
     order = sorted(sweep.rows, key=lambda name: -sweep.rows[name][max(sweep.rows[name])].median)
     for contender in order:
-        _line(axes, contender, sweep.rows[contender], colors[contender])
+        _line(axes, contender, sweep.rows[contender], looks[contender])
     _scale_x(axes, sorted({x for rows in sweep.rows.values() for x in rows}), argument)
     _scale_y(axes, [row for rows in sweep.rows.values() for row in rows.values()])
     axes.set_xlabel(argument.label)
-    axes.set_title(f"{asked.text[0].upper()}{asked.text[1:]}", loc="left", fontsize=11)
+    axes.set_title(f"{asked.text[0].upper()}{asked.text[1:]}", loc="left", fontsize=11, pad=20)
+    axes.text(0, 1.02, _subtitle(sweep), transform=axes.transAxes, color="#5f6b76", fontsize=8.5)
     axes.grid(color="#e4e7ea", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
@@ -77,23 +100,31 @@ def _draw(sweep, path):
     plt.close(figure)
 
 
-def _colors(contenders):
-    colors, used = {}, {}
+def _subtitle(sweep):
+    asked = question(sweep.program, sweep.question)
+    runs = sorted({len(row.values) for rows in sweep.rows.values() for row in rows.values()})
+    several = f"{runs[0]} to {runs[-1]}" if len(runs) > 1 else f"{runs[0]}"
+    return ", ".join([f"medians and quartiles of {several} runs", *asked.others(sweep)])
+
+
+def _looks(contenders):
+    """(color, marker) of each: one color for a family, in several shades."""
+    looks, used = {}, {}
     for contender in sorted(contenders):
-        of = family(contender)
-        some = COLORS.get(of, OTHERS)
-        key = of if of in COLORS else ""
-        colors[contender] = some[used.get(key, 0) % len(some)]
-        used[key] = used.get(key, 0) + 1
-    return colors
+        key = family(contender) if family(contender) in COLORS else ""
+        number = used[key] = used.get(key, -1) + 1
+        colors, markers = COLORS.get(key, OTHERS), MARKERS.get(key, "X")
+        looks[contender] = colors[number % len(colors)], markers[number % len(markers)]
+    return looks
 
 
-def _line(axes, contender, rows, color):
+def _line(axes, contender, rows, look):
+    color, marker = look
     xs = sorted(rows)
     medians = [rows[x].median for x in xs]
     below = [rows[x].median - rows[x].quartiles[0] for x in xs]
     above = [rows[x].quartiles[1] - rows[x].median for x in xs]
-    style = {"color": color, "linewidth": 1.6, "marker": MARKERS.get(family(contender), "X")}
+    style = {"color": color, "linewidth": 1.6, "marker": marker}
     if contender == FLOOR:
         style |= {"color": "black", "linestyle": "--", "linewidth": 1.4, "marker": None, "zorder": 3}
     elif family(contender) == "coproc":
@@ -129,4 +160,4 @@ def _scale_y(axes, rows):
         axes.yaxis.set_minor_locator(ticker.NullLocator())
     else:
         axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: written(y, unit)))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: written(y, unit) if y else "0"))

@@ -4,6 +4,7 @@ import dataclasses
 import statistics
 
 from .cases import FLOOR, OURS, Case
+from .questions import rank
 
 NANOSECONDS, BYTES = "ns", "B"
 
@@ -74,8 +75,8 @@ class Table:
 
 def place(case):
     """The floor first, then ours, then the peers."""
-    rank = 0 if case.contender == FLOOR else 1 if case.is_ours else 2
-    return case.program, case.question, case.args, rank, case.contender
+    side = 0 if case.contender == FLOOR else 1 if case.is_ours else 2
+    return rank(case.program, case.question), case.args, side, case.contender
 
 
 def ratio(row, to):

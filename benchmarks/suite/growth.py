@@ -95,9 +95,8 @@ def sweeps(table):
                     group = groups.setdefault(others, {})
                     group.setdefault(row.case.contender, {})[args[index]] = row
             for others, contenders in groups.items():
-                several = {name: at for name, at in contenders.items() if len(at) > 1}
-                if several:
-                    found.append(Sweep(program, question, index, others, several))
+                if any(len(at) > 1 for at in contenders.values()):
+                    found.append(Sweep(program, question, index, others, contenders))
     return found
 
 

@@ -13,6 +13,7 @@ def to_markdown(report):
         _machine(report),
         _trouble(report),
         _aims(report.table),
+        _overview(report),
         _losses(report.table),
         _growth(report.table),
         *(_question(report, place, rows) for place, rows in report.table.questions().items()),
@@ -80,6 +81,12 @@ def _aims(table):
     return _lines("## Aims", _markdown_table(["", "aim", "measured", "", "of"], rows))
 
 
+def _overview(report):
+    if not report.overview:
+        return ""
+    return _lines("## All at one glance", f"![what everybody's cost is, in times of ours]({report.overview})")
+
+
 def _losses(table):
     rows = [
         (
@@ -108,7 +115,7 @@ def _growth(table):
         verdict = "" if not meant else "as meant" if found.is_flat else "**meant to be flat**"
         rows.append(
             (
-                f"{sweep.question}{_others_words(sweep)}",
+                " ".join([sweep.question, *(f"({each})" for each in asked.others(sweep))]),
                 f"{argument.label}, {argument.written(found.first)} – {argument.written(found.last)}",
                 contender,
                 words.growth_words(found),
@@ -122,16 +129,6 @@ def _growth(table):
         f"The rule: {growth.CRITERION}. The factor is the rise of the fit.\n",
         _markdown_table(["question", "along", "contender", "growth", ""], rows),
     )
-
-
-def _others_words(sweep):
-    asked = question(sweep.program, sweep.question)
-    indices = [i for i in range(len(sweep.others) + 1) if i != sweep.index]
-    parts = [
-        f"{asked.argument(i).label} {asked.argument(i).written(value)}"
-        for i, value in zip(indices, sweep.others)
-    ]
-    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _changes(report):

@@ -21,6 +21,7 @@ class Report:
     errors: list = dataclasses.field(default_factory=list)
     skipped: list = dataclasses.field(default_factory=list)  # peers and cases, and why
     charts: dict = dataclasses.field(default_factory=dict)  # files of (program, question)
+    overview: str | None = None  # a chart
     old: "Report | None" = None  # to compare with
 
     @property
@@ -102,6 +103,7 @@ def grown(table):
         (sweep, contender, growth.growth_of(rows))
         for sweep in growth.sweeps(table)
         for contender, rows in sweep.rows.items()
+        if len(rows) > 1
     ]
 
 

@@ -15,14 +15,16 @@ def growth_words(found):
 def aim_limit(aim):
     if aim.at_least is not None:
         return f"≥ {aim.at_least:g} times as fast"
-    if aim.to is None and aim.to_args is None:
-        return f"≤ {aim.at_most:g}"
+    if aim.is_figure:
+        return f"≤ {written(aim.at_most, aim.unit)}"
     return f"≤ {aim.at_most:g} times the cost"
 
 
 def measured_words(verdict):
     if verdict.measured is None:
         return "–"
+    if verdict.aim.is_figure:
+        return written(verdict.measured, verdict.aim.unit)
     who = f" ({verdict.to})" if verdict.aim.to == aims.BEST_PEER else ""
     return written_ratio(verdict.measured) + who
 
