@@ -48,8 +48,7 @@ def main():
         print(f"benchmarks/run: {error}", file=sys.stderr)
         return 2
     skipped = [f"{peer}: cannot be installed" for peer in names(asked.missing)] + skipped
-    left_out = sorted({c.contender for c in chosen if not effort.wants(c)})
-    skipped += [f"{contender}: --quick does without" for contender in left_out]
+    skipped += [f"{what}: --quick does without" for what in effort.left_out.values()]
     chosen = [case for case in chosen if effort.wants(case)]
     found = measure(chosen, programs, effort, asked, skipped)
     found.old = old

@@ -37,10 +37,14 @@ class Case:
         return not self.is_ours and self.contender != FLOOR
 
     @property
+    def short(self):
+        """Its name without what Google Benchmark adds."""
+        return "/".join([self.question, self.contender, *map(str, self.args)])
+
+    @property
     def filter(self):
         """A pattern that only this case's name has."""
-        short = "/".join([self.question, self.contender, *map(str, self.args)])
-        return f"^{short}/" if self.name.startswith(short + "/") else f"^{short}$"
+        return f"^{self.short}/" if self.name.startswith(self.short + "/") else f"^{self.short}$"
 
 
 def family(contender):

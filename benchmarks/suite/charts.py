@@ -12,7 +12,7 @@ COLORS = {
     "coproc": ["#0b5cad", "#3f8fe0", "#7fb8f0"],
     "python": ["#2e7d32", "#66a75b", "#a3c98d", "#557a3d"],
     "boost": ["#e07b00", "#f0a850"],
-    "asio": ["#c98a2b"],
+    "asio": ["#7d8600"],
     "zeromq": ["#b3261e"],
     "seqpacket": ["#8d6e63"],
     "libuv": ["#7b3fa0"],

@@ -79,16 +79,25 @@ def place(case):
     return rank(case.program, case.question), case.args, side, case.contender
 
 
+def has_one_run(*rows):
+    return any(len(row.values) == 1 for row in rows)
+
+
 def ratio(row, to):
     return None if row is None or to is None or to.median == 0 else row.median / to.median
 
 
 def losses(table):
-    """(ours, the fastest peer), where that peer is faster, and not by chance; the worst first."""
+    """(ours, the fastest peer), where that peer is faster; the worst first.
+
+    Not by chance: their quartiles are apart, or one of them has run once, which only says so much.
+    """
     found = []
     for row in table.rows:
         peer = table.best_peer(row) if row.case.contender == OURS else None
-        if peer and peer.median < row.median and row.is_apart_from(peer):
+        if peer is None or peer.median >= row.median:
+            continue
+        if row.is_apart_from(peer) or has_one_run(row, peer):
             found.append((row, peer))
     return sorted(found, key=lambda pair: -ratio(*pair))
 

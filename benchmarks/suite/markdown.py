@@ -94,6 +94,7 @@ def _losses(table):
             written(mine.median, mine.unit),
             f"{peer.case.contender}: {written(peer.median, peer.unit)}",
             written_ratio(figures.ratio(mine, peer)),
+            "one run" if figures.has_one_run(mine, peer) else "",
         )
         for mine, peer in figures.losses(table)
     ]
@@ -101,8 +102,9 @@ def _losses(table):
         return ""
     return _lines(
         "## Where coproc loses",
-        f"The fastest peer needs less than `{OURS}`, and their quartile ranges have nothing in common.\n",
-        _markdown_table(["question", "", OURS, "fastest peer", "times its cost"], rows),
+        f"The fastest peer needs less than `{OURS}`, and their quartile ranges have nothing in "
+        "common; or one of them has run only once.\n",
+        _markdown_table(["question", "", OURS, "fastest peer", "times its cost", ""], rows),
     )
 
 

@@ -54,11 +54,12 @@ class Question:
 
 
 SIZE = Argument("message", "bytes")
-MEMORY = Argument("parent", "MB", flat=("coproc", "bare"))
-FDS = Argument("open fds", flat=("coproc", "bare"))
+MEMORY = Argument("parent", "MB", flat=("coproc",))
+FDS = Argument("open fds", flat=("coproc",))
 SPAWN_FDS = Argument("open fds")
-ALIVE = Argument("children alive", flat=("coproc", "bare"))
+ALIVE = Argument("children alive", flat=("coproc",))
 WAITERS = Argument("waiters")
+WORKERS = Argument("workers")
 PROCESSES = Argument("processes")
 
 # In the order of a report.
@@ -85,6 +86,7 @@ QUESTIONS = {
     ("lock_bench", "both"): Question("a lock that two processes take as fast as they can", (PROCESSES,)),
     ("lock_bench", "relay"): Question("a lock that passes from process to process", (PROCESSES,)),
     ("event_bench", "fan_out"): Question("an event is set until the last waiter is awake", (WAITERS,)),
+    ("wordcount_bench", "wordcount"): Question("a program counts the words of a tree", (WORKERS,)),
     ("engine_bench", "ready_await"): Question("co_await of a task that does not wait"),
     ("engine_bench", "yield"): Question("two tasks take turns: two yields"),
     ("engine_bench", "spawn_join"): Question("a task is spawned and joined"),

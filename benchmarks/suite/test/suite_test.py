@@ -59,6 +59,7 @@ class Names(unittest.TestCase):
         case = cases.parse("queue_bench", "1_to_1/py_Queue/64/iterations:1/manual_time")
         self.assertEqual(case.key, ("queue_bench", "1_to_1", "py_Queue", (64,)))
         self.assertEqual(case.filter, "^1_to_1/py_Queue/64/")
+        self.assertEqual(case.short, "1_to_1/py_Queue/64")
         self.assertEqual(cases.parse("engine_bench", "yield/bare").filter, "^yield/bare$")
         self.assertEqual(cases.parse("x", "call/go/waiters:4/real_time").args, (4,))
 
@@ -148,10 +149,12 @@ class Figures(unittest.TestCase):
                 made("4_to_4", "coproc", [10, 11, 12]),
                 made("4_to_4", "bare", [1, 1, 1]),
                 made("4_to_4", "zeromq", [2, 2, 2]),
+                made("asleep", "coproc", [10]),
+                made("asleep", "boost", [9, 9, 9]),
             ]
         )
         found = [(mine.case.question, peer.case.contender) for mine, peer in figures.losses(table)]
-        self.assertEqual(found, [("4_to_4", "zeromq"), ("4_to_1", "boost")])
+        self.assertEqual(found, [("4_to_4", "zeromq"), ("4_to_1", "boost"), ("asleep", "boost")])
 
     def test_figures_are_written_with_three_digits(self):
         written = [figures.written(value) for value in (0.5, 9.999, 153.2, 1500, 999_960, 2.5e9)]
@@ -257,6 +260,13 @@ class Effort(unittest.TestCase):
         cheap, dear = made("1_to_1", "bare", [1]).case, made("1_to_1", "py", [1]).case
         self.assertEqual(rounds.shares({cheap: 1, dear: 10}, 9, 30), {cheap: 9, dear: 3})
         self.assertEqual(rounds.shares({cheap: 1, dear: 10}, 9, 0), {cheap: 1, dear: 1})
+
+    def test_the_quick_effort_does_without_the_dearest(self):
+        names = ["spawn_join/bare/2000/0/real_time", "1_to_1/py_JoinableQueue/64/manual_time",
+                 "spawn_join/bare/500/0/real_time", "1_to_1/py_Queue/64/manual_time"]
+        wanted = [rounds.QUICK.wants(cases.parse("x", name)) for name in names]
+        self.assertEqual(wanted, [False, False, True, True])
+        self.assertTrue(rounds.FULL.wants(cases.parse("x", names[0])))
 
     def test_noise_is_said_with_its_figures(self):
         quiet = {"half": 1.01, "tenth": 1.1, "others": 0.02, "stolen": 0.0}
