@@ -17,10 +17,16 @@ OUTPUT = "build/benchmarks"
 def arguments():
     parser = argparse.ArgumentParser(prog="benchmarks/run")
     parser.add_argument("--quick", action="store_true", help="under 3 minutes instead of under 30")
-    parser.add_argument("--only", metavar="NAME", action="append", default=[],
-                        help="only these programs or questions, as queue_bench or round_trip")
-    parser.add_argument("--peers", metavar="LIST",
-                        help="only these peers, as boost,python,py_fork; or none")
+    parser.add_argument(
+        "--only",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="only these programs or questions, as queue_bench or round_trip",
+    )
+    parser.add_argument(
+        "--peers", metavar="LIST", help="only these peers, as boost,python,py_fork; or none"
+    )
     parser.add_argument("--compare", metavar="OLD.json", help="say what has changed since")
     parser.add_argument("--output", metavar="DIR", help=f"where the report goes: {OUTPUT}")
     # From benchmarks/run: what could not be installed, and where the user is.
@@ -48,7 +54,7 @@ def main():
         print(f"benchmarks/run: {error}", file=sys.stderr)
         return 2
     skipped = [f"{peer}: cannot be installed" for peer in names(asked.missing)] + skipped
-    skipped += [f"{what}: --quick does without" for what in effort.left_out.values()]
+    skipped += [f"{what}: --quick does without" for what in effort.leaves_out(chosen)]
     chosen = [case for case in chosen if effort.wants(case)]
     found = measure(chosen, programs, effort, asked, skipped)
     found.old = old
@@ -92,7 +98,10 @@ def measure(chosen, programs, effort, asked, skipped):
     os.makedirs(raw, exist_ok=True)
     listening = noise.Noise()
     progress = Progress(effort.rounds, effort.seconds)
-    print(f"{len(chosen)} cases, {effort.rounds} rounds, at most {effort.seconds / 60:.0f} minutes", flush=True)
+    print(
+        f"{len(chosen)} cases, {effort.rounds} rounds, at most {effort.seconds / 60:.0f} minutes",
+        flush=True,
+    )
     taking = rounds.Rounds(effort, programs, raw, listening, progress)
     rows = taking.run(chosen)
     progress.close()
@@ -125,11 +134,11 @@ def write(found, directory):
         with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
             file.write(text)
     print(terminal.to_text(found))
-    print(f"written: {os.path.join(directory, 'report.md')}, report.json, {count(found.charts)} charts")
+    print(f"written: {os.path.join(directory, 'report.md')}, report.json, {count(found)} charts")
 
 
-def count(charts):
-    return sum(len(files) for files in charts.values())
+def count(found):
+    return sum(len(files) for files in found.charts.values()) + (found.overview is not None)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What coproc is meant to reach. Each aim is a row of the report: its ratio, and whether it is met."""
+"""What coproc is meant to reach: each a row of the report, with its ratio, met or not."""
 
 import dataclasses
 

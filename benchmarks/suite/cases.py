@@ -100,7 +100,9 @@ def only(cases, wanted):
     known = {name for case in cases for name in places_of(case)}
     unknown = sorted(set(wanted) - known)
     if unknown:
-        raise ValueError(f"nothing is named {', '.join(unknown)}; there is: {', '.join(sorted(known))}")
+        raise ValueError(
+            f"nothing is named {', '.join(unknown)}; there is: {', '.join(sorted(known))}"
+        )
     return [case for case in cases if places_of(case) & set(wanted)]
 
 

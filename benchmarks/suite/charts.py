@@ -126,11 +126,24 @@ def _line(axes, contender, rows, look):
     above = [rows[x].quartiles[1] - rows[x].median for x in xs]
     style = {"color": color, "linewidth": 1.6, "marker": marker}
     if contender == FLOOR:
-        style |= {"color": "black", "linestyle": "--", "linewidth": 1.4, "marker": None, "zorder": 3}
+        style |= {
+            "color": "black",
+            "linestyle": "--",
+            "linewidth": 1.4,
+            "marker": None,
+            "zorder": 3,
+        }
     elif family(contender) == "coproc":
         style |= {"linewidth": 2.4, "zorder": 4}
     axes.errorbar(
-        xs, medians, yerr=[below, above], markersize=5, capsize=3, elinewidth=1, label=contender, **style
+        xs,
+        medians,
+        yerr=[below, above],
+        markersize=5,
+        capsize=3,
+        elinewidth=1,
+        label=contender,
+        **style,
     )
 
 
@@ -160,4 +173,6 @@ def _scale_y(axes, rows):
         axes.yaxis.set_minor_locator(ticker.NullLocator())
     else:
         axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: written(y, unit) if y else "0"))
+    axes.yaxis.set_major_formatter(
+        ticker.FuncFormatter(lambda y, _: written(y, unit) if y else "0")
+    )

@@ -2,12 +2,15 @@
 
 import dataclasses
 
+from .cases import FLOOR
 from .figures import Figure, ratio
 
 LEAST = 1.05
 CRITERION = (
-    f"changed: the medians differ by more than {100 * (LEAST - 1):.0f} %, and the quartile ranges have "
-    "nothing in common; by chance alone that is about one row in fifty"
+    f"changed are rows whose medians differ by more than {100 * (LEAST - 1):.0f} %, and whose "
+    "quartile ranges have nothing in common. Chance alone does that to about one row in fifty, and "
+    "to more if the machine itself was faster or slower: look at what has become of the floor in "
+    "the same place"
 )
 SAME = ("kernel", "cpu", "cpus", "compiler", "build", "packages")
 
@@ -16,6 +19,7 @@ SAME = ("kernel", "cpu", "cpus", "compiler", "build", "packages")
 class Change:
     old: Figure
     new: Figure
+    floor: float | None  # the factor of the floor in the same place
 
     @property
     def factor(self):
@@ -29,7 +33,8 @@ def changes(old, new):
         before = old.row(*row.case.key)
         if before is None or before.unit != row.unit:
             continue
-        change = Change(before, row)
+        floor = ratio(new.beside(row, FLOOR), old.beside(row, FLOOR))
+        change = Change(before, row, floor)
         is_large = max(change.factor, 1 / change.factor) > LEAST
         if is_large and row.is_apart_from(before):
             found.append(change)
@@ -44,3 +49,8 @@ def gone(old, new):
 def differences(old, new):
     """What else is not the same, of two descriptions of machines."""
     return [name for name in SAME if old.get(name) != new.get(name)]
+
+
+def pace(old, new):
+    """How many times as long as then the fixed loop takes, at its fastest; None if not known."""
+    return new["fastest"] / old["fastest"] if "fastest" in old and "fastest" in new else None

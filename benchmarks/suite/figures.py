@@ -130,4 +130,6 @@ def written_spread(row):
 
 def written_range(row):
     low, high = row.quartiles
-    return "one run" if row.spread is None else f"{written(low, row.unit)} – {written(high, row.unit)}"
+    return (
+        "one run" if row.spread is None else f"{written(low, row.unit)} – {written(high, row.unit)}"
+    )

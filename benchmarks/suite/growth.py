@@ -14,10 +14,10 @@ POOR_FIT = 0.25
 
 CRITERION = (
     f"a cost is flat when the fit rises by at most {FLAT_LIMIT:g} times from the first to the last "
-    "point of the sweep; otherwise it grows as the better of a + b log2(1 + x) and a + b x, fitted to "
-    f"the medians with relative errors; a fit that is off by more than {100 * POOR_FIT:.0f} % (root "
-    "mean square) is called poor. Two points tell that a cost grows, not how; where the quartiles of "
-    "the first and the last point overlap, growth is unclear"
+    "point of the sweep; otherwise it grows as the better of a + b log2(1 + x) and a + b x, fitted "
+    f"to the medians with relative errors; a fit that is off by more than {100 * POOR_FIT:.0f} % "
+    "(root mean square) is called poor. Two points tell that a cost grows, not how; where the "
+    "quartiles of the first and the last point overlap, growth is unclear"
 )
 
 

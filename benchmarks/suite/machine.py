@@ -25,7 +25,7 @@ def described(build):
         "virtual": bool(re.search(r"^flags.*\bhypervisor\b", _read("/proc/cpuinfo"), re.M)),
         "compiler": _output(compiler, "--version").partition("\n")[0],
         "build": f"{cache.get('CMAKE_BUILD_TYPE', '')} "
-                 f"{cache.get('CMAKE_CXX_FLAGS_RELEASE', '')}".strip(),
+        f"{cache.get('CMAKE_CXX_FLAGS_RELEASE', '')}".strip(),
         "packages": _packages(),
         "commit": commit or "unknown: not a git work tree",
         "dirty": bool(commit and _output("git", "status", "--porcelain")),
@@ -33,7 +33,9 @@ def described(build):
 
 
 def _packages():
-    shown = _output("dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n", *PACKAGES)
+    shown = _output(
+        "dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n", *PACKAGES
+    )
     lines = (line.split() for line in shown.splitlines())
     return {words[1]: words[2] for words in lines if words[0] == "installed"}
 

@@ -28,8 +28,8 @@ def _head(report):
     return (
         f"# coproc beside the bare system calls and its peers\n\n"
         f"`{report.command}`, {report.date}, commit {report.machine.get('commit')}{dirty}.\n\n"
-        "A figure is the median of its runs; beside it are the quartiles, between which half of the "
-        "runs lie. In each round all contenders of a question run once, in random order. "
+        "A figure is the median of its runs; beside it are the quartiles, between which half of "
+        "the runs lie. In each round all contenders of a question run once, in random order. "
         f"`{FLOOR}` is the least that the system calls need; the ratios are times the cost of "
         f"`{FLOOR}` and of `{OURS}`: more than 1 is slower.\n"
     )
@@ -37,7 +37,9 @@ def _head(report):
 
 def _machine(report):
     machine = report.machine
-    packages = ", ".join(f"{name} {version}" for name, version in machine.get("packages", {}).items())
+    packages = ", ".join(
+        f"{name} {version}" for name, version in machine.get("packages", {}).items()
+    )
     virtual = ", virtual" if machine.get("virtual") else ""
     rows = [
         ("processor", f"{machine.get('cpu')}, {machine.get('cpus')} to be used{virtual}"),
@@ -77,14 +79,18 @@ def _aims(table):
     for verdict in (aims.judged(aim, table) for aim in aims.AIMS):
         aim = verdict.aim
         met = {True: "met", False: "**not met**", None: "not measured"}[verdict.met]
-        rows.append((aim.text, words.aim_limit(aim), words.measured_words(verdict), met, aim.source))
+        rows.append(
+            (aim.text, words.aim_limit(aim), words.measured_words(verdict), met, aim.source)
+        )
     return _lines("## Aims", _markdown_table(["", "aim", "measured", "", "of"], rows))
 
 
 def _overview(report):
     if not report.overview:
         return ""
-    return _lines("## All at one glance", f"![what everybody's cost is, in times of ours]({report.overview})")
+    return _lines(
+        "## All at one glance", f"![what everybody's cost is, in times of ours]({report.overview})"
+    )
 
 
 def _losses(table):
@@ -118,7 +124,7 @@ def _growth(table):
         rows.append(
             (
                 " ".join([sweep.question, *(f"({each})" for each in asked.others(sweep))]),
-                f"{argument.label}, {argument.written(found.first)} – {argument.written(found.last)}",
+                f"{argument.label}, {' – '.join(map(argument.written, (found.first, found.last)))}",
                 contender,
                 words.growth_words(found),
                 verdict,
@@ -135,10 +141,15 @@ def _growth(table):
 
 def _changes(report):
     found = compare.changes(report.old.table, report.table)
-    header = ["question", "", "contender", "before", "now", "times"]
+    header = ["question", "", "contender", "before", "now", "times", "bare: times"]
     table = _markdown_table(header, [words.change_words(change) for change in found])
     said = " ".join(words.comparison_words(report.old, report))
-    return _lines("## Changes", said + "\n", *([table, ""] if found else []), f"The rule: {compare.CRITERION}.")
+    return _lines(
+        "## Changes",
+        said + "\n",
+        *([table, ""] if found else []),
+        f"The rule: {compare.CRITERION}.",
+    )
 
 
 def _question(report, place, rows):

@@ -13,9 +13,9 @@ SPINS, SPIN_ROUNDS = 12, 150_000
 SLOW_HALF, SLOW_TENTH, OTHERS, STOLEN = 1.05, 1.25, 0.10, 0.02
 
 CRITERION = (
-    f"the machine is noisy if a fixed loop, timed {SPINS} times before, between and after the runs, "
-    f"took in the median more than {100 * (SLOW_HALF - 1):.0f} % or in the slowest tenth more than "
-    f"{100 * (SLOW_TENTH - 1):.0f} % longer than the fastest, or if meanwhile other processes used "
+    f"the machine is noisy if a fixed loop, timed {SPINS} times before, between and after the "
+    f"runs, took in the median more than {100 * (SLOW_HALF - 1):.0f} % or in the slowest tenth "
+    f"more than {100 * (SLOW_TENTH - 1):.0f} % longer than the fastest, or if meanwhile other processes used "
     f"more than {100 * OTHERS:.0f} % of a processor or the hypervisor took more than "
     f"{100 * STOLEN:.0f} %"
 )
@@ -39,6 +39,7 @@ class Noise:
     def found(self):
         fastest = min(self._spins)
         return {
+            "fastest": fastest,
             "half": statistics.median(self._spins) / fastest,
             "tenth": statistics.quantiles(self._spins, n=10)[-1] / fastest,
             "others": max(0.0, self._others / self._wall),

@@ -35,7 +35,13 @@ def draw(table, directory, looks):
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     names = sorted(shown, key=lambda name: (name != FLOOR, name))
-    axes.legend([shown[n] for n in names], names, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    axes.legend(
+        [shown[n] for n in names],
+        names,
+        loc="center left",
+        bbox_to_anchor=(1.01, 0.5),
+        frameon=False,
+    )
     figure.savefig(os.path.join(directory, NAME), metadata={"Date": None})
     plt.close(figure)
     return NAME
@@ -55,9 +61,13 @@ def _name(case):
 
 def _dot(axes, x, height, case, looks):
     if case.contender == FLOOR:
-        return axes.plot(x, height, marker="|", color="black", markersize=13, mew=2.2, linestyle="")[0]
+        return axes.plot(
+            x, height, marker="|", color="black", markersize=13, mew=2.2, linestyle=""
+        )[0]
     color, marker = looks[_name(case)]
-    return axes.plot(x, height, marker=marker, color=color, markersize=7, linestyle="", alpha=0.9)[0]
+    return axes.plot(x, height, marker=marker, color=color, markersize=7, linestyle="", alpha=0.9)[
+        0
+    ]
 
 
 def _label(row):

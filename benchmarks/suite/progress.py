@@ -9,7 +9,8 @@ class Progress:
         self._changes = out.isatty()
         self._head, self._done, self._count = "", 0, 0
 
-    def begin(self, number, program, question, cases):
+    def begin(self, number, program, question, cases, left):
+        self._left = left
         self._head = f"round {number}/{self._rounds}  {program} {question}"
         self._done, self._count = 0, len(cases)
         if self._changes:
@@ -36,4 +37,5 @@ class Progress:
 
     def _line(self):
         left = max(0, round(self._left))
-        return f"{self._head:<44} {self._done:>2}/{self._count:<2} cases   at most {left // 60}:{left % 60:02} left"
+        done = f"{self._done:>2}/{self._count:<2} cases"
+        return f"{self._head:<44} {done}   at most {left // 60}:{left % 60:02} left"

@@ -73,25 +73,39 @@ QUESTIONS = {
     ("process_bench", "spawn_join"): Question(
         "the program is executed anew for a function, and joined", (MEMORY, SPAWN_FDS)
     ),
-    ("call_bench", "call"): Question("a function is called in a fresh child, and its value comes back"),
+    ("call_bench", "call"): Question(
+        "a function is called in a fresh child, and its value comes back"
+    ),
     ("memory_bench", "idle_child"): Question("memory of its own that an idle child has"),
     ("queue_bench", "1_to_1"): Question("messages from 1 process to 1, each", (SIZE,)),
     ("queue_bench", "4_to_1"): Question("messages from 4 processes to 1, each", (SIZE,)),
     ("queue_bench", "4_to_4"): Question("messages from 4 processes to 4, each", (SIZE,)),
-    ("queue_trip_bench", "asleep"): Question("a message there and back, both sides asleep", (SIZE,)),
+    ("queue_trip_bench", "asleep"): Question(
+        "a message there and back, both sides asleep", (SIZE,)
+    ),
     ("queue_trip_bench", "busy"): Question("a message there and back, both sides busy", (SIZE,)),
     ("pipe_bench", "round_trip"): Question("a message to a child and back through a pipe", (SIZE,)),
-    ("pipe_bench", "one_way"): Question("messages through a pipe as fast as they go, each", (SIZE,)),
-    ("lock_bench", "alone"): Question("a lock that nobody else wants, taken and released", (PROCESSES,)),
-    ("lock_bench", "both"): Question("a lock that two processes take as fast as they can", (PROCESSES,)),
+    ("pipe_bench", "one_way"): Question(
+        "messages through a pipe as fast as they go, each", (SIZE,)
+    ),
+    ("lock_bench", "alone"): Question(
+        "a lock that nobody else wants, taken and released", (PROCESSES,)
+    ),
+    ("lock_bench", "both"): Question(
+        "a lock that two processes take as fast as they can", (PROCESSES,)
+    ),
     ("lock_bench", "relay"): Question("a lock that passes from process to process", (PROCESSES,)),
-    ("event_bench", "fan_out"): Question("an event is set until the last waiter is awake", (WAITERS,)),
+    ("event_bench", "fan_out"): Question(
+        "an event is set until the last waiter is awake", (WAITERS,)
+    ),
     ("wordcount_bench", "wordcount"): Question("a program counts the words of a tree", (WORKERS,)),
     ("engine_bench", "ready_await"): Question("co_await of a task that does not wait"),
     ("engine_bench", "yield"): Question("two tasks take turns: two yields"),
     ("engine_bench", "spawn_join"): Question("a task is spawned and joined"),
     ("engine_bench", "when_all"): Question("two tasks that yield once, until both have ended"),
-    ("engine_bench", "when_any"): Question("a task that yields, and a long sleep: the first to end"),
+    ("engine_bench", "when_any"): Question(
+        "a task that yields, and a long sleep: the first to end"
+    ),
     ("engine_bench", "scope_cancel"): Question("a scope with a sleeping child is canceled"),
     ("engine_bench", "sleep_none"): Question("a sleep whose time has come"),
     ("engine_bench", "sleep_cancel"): Question("a long sleep is canceled at once"),

@@ -21,7 +21,15 @@ class Effort:
     left_out: dict = dataclasses.field(default_factory=dict)  # what cases, by a pattern
 
     def wants(self, case):
-        return not any(re.search(pattern, case.short) for pattern in self.left_out)
+        return not self.leaves_out([case])
+
+    def leaves_out(self, cases):
+        """In words."""
+        return [
+            words
+            for pattern, words in self.left_out.items()
+            if any(re.search(pattern, case.short) for case in cases)
+        ]
 
 
 FULL = Effort(rounds=9, seconds=25 * 60)
@@ -70,7 +78,8 @@ class Rounds:
                     self.unmeasured.append(f"{program} {question}")
                 continue
             self._noise.sample()
-            self._progress.begin(number, program, question, cases)
+            rest = self._rest(number, questions, wanted, (program, question))
+            self._progress.begin(number, program, question, cases, rest + expected)
             output = os.path.join(self._output, f"{program}-{question}-{number}.json")
             result = runs.run(cases, self._programs[program], output, self._progress.step)
             self._keep(result)

@@ -14,7 +14,8 @@ def to_text(report):
         lines += ["", f"{asked.text}  ({place[0]} {place[1]})"]
         lines += [_row(report.table, asked, row) for row in rows]
     verdicts = [aims.judged(aim, report.table) for aim in aims.AIMS]
-    lines += ["", "aims"] + [_aim(v) for v in verdicts if v.met is not None]
+    judged = [_aim(verdict) for verdict in verdicts if verdict.met is not None]
+    lines += ["", "aims", *judged] if judged else []
     broken = broken_flatness(report.table)
     lines += [""] if broken else []
     lines += [
@@ -26,7 +27,10 @@ def to_text(report):
 
 def _changes(report):
     found = compare.changes(report.old.table, report.table)
-    rows = ["  {:<18} {:<28} {:<17} {:>9} {:>9}  × {}".format(*words.change_words(c)) for c in found]
+    rows = [
+        "  {:<18} {:<28} {:<17} {:>9} {:>9}  × {:<5} bare × {}".format(*words.change_words(c))
+        for c in found
+    ]
     return ["changes", *rows, *words.comparison_words(report.old, report)]
 
 
@@ -49,6 +53,5 @@ def _row(table, asked, row):
 
 def _aim(verdict):
     met = "met    " if verdict.met else "NOT MET"
-    return (
-        f"  {met}  {words.measured_words(verdict):>18}  {words.aim_limit(verdict.aim):<22}  {verdict.aim.text}"
-    )
+    measured, limit = words.measured_words(verdict), words.aim_limit(verdict.aim)
+    return f"  {met}  {measured:>18}  {limit:<22}  {verdict.aim.text}"

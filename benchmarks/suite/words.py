@@ -47,6 +47,7 @@ def change_words(change):
         written(change.old.median, change.old.unit),
         written(change.new.median, change.new.unit),
         written_ratio(change.factor),
+        written_ratio(change.floor),
     )
 
 
@@ -56,6 +57,11 @@ def comparison_words(old, new):
     other = compare.differences(old.machine, new.machine)
     if other:
         said.append(f"Not the same there: {', '.join(other)}.")
+    pace = compare.pace(old.noise, new.noise)
+    if pace and max(pace, 1 / pace) > compare.LEAST:
+        said.append(
+            f"The fixed loop takes {written_ratio(pace)} times as long as it did: another pace."
+        )
     gone = compare.gone(old.table, new.table)
     if gone:
         said.append(f"Not in this run: {len(gone)} of its rows.")
