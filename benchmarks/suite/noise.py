@@ -15,9 +15,9 @@ SLOW_HALF, SLOW_TENTH, OTHERS, STOLEN = 1.05, 1.25, 0.10, 0.02
 CRITERION = (
     f"the machine is noisy if a fixed loop, timed {SPINS} times before, between and after the "
     f"runs, took in the median more than {100 * (SLOW_HALF - 1):.0f} % or in the slowest tenth "
-    f"more than {100 * (SLOW_TENTH - 1):.0f} % longer than the fastest, or if meanwhile other processes used "
-    f"more than {100 * OTHERS:.0f} % of a processor or the hypervisor took more than "
-    f"{100 * STOLEN:.0f} %"
+    f"more than {100 * (SLOW_TENTH - 1):.0f} % longer than the fastest, or if meanwhile other "
+    f"processes used more than {100 * OTHERS:.0f} % of a processor or the hypervisor took more "
+    f"than {100 * STOLEN:.0f} %"
 )
 
 
