@@ -66,7 +66,10 @@ def read_old(path):
     if not path:
         return None
     with open(path, encoding="utf-8") as file:
-        return report.from_json(file.read())
+        try:
+            return report.from_json(file.read())
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{path} is no report: {error}") from error
 
 
 def built():

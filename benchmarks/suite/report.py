@@ -53,7 +53,7 @@ def to_json(report):
 
 def from_json(text):
     read = json.loads(text)
-    if read.get("format") != FORMAT:
+    if not isinstance(read, dict) or read.get("format") != FORMAT:
         raise ValueError(f"not a report of format {FORMAT}")
     rows = []
     for row in read["rows"]:

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import threading
@@ -11,7 +12,7 @@ import time
 
 from .figures import BYTES, NANOSECONDS
 
-LONGEST = 300  # seconds, after which a run hangs
+LONGEST = 180  # seconds, after which a run hangs
 UNITS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
 LAST_WORDS = 3  # lines of what a failed program has said
 
@@ -34,6 +35,7 @@ def run(cases, path, output, on_case=lambda: None):
         f"--benchmark_out={output}",
         "--benchmark_out_format=json",
     ]
+    pathlib.Path(output).unlink(missing_ok=True)  # that of an older run
     status, seconds, last_words = _run(command, {case.name: case for case in cases}, on_case)
     values, errors = read(output, cases)
     if status != 0 and not errors:

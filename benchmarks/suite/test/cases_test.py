@@ -1,6 +1,7 @@
 """Names of cases, and what programs say."""
 
 import os
+import shutil
 import tempfile
 import unittest
 
@@ -70,8 +71,11 @@ class Recorded(unittest.TestCase):
 
     def test_a_program_that_is_killed_is_an_error(self):
         program = self._program("echo lost >&2; kill -9 $$")
-        found = runs.run([made("1_to_1", "bare", [1]).case], program, program + ".json")
-        self.assertEqual(found.errors, ["queue_bench 1_to_1: ended by SIGKILL: lost"])
+        shutil.copy(os.path.join(HERE, "one_way.json"), program + ".json")  # of an older run
+        case = cases.parse("pipe_bench", "one_way/coproc/64/real_time")
+        found = runs.run([case], program, program + ".json")
+        self.assertEqual(found.values, {})
+        self.assertEqual(found.errors, ["pipe_bench one_way: ended by SIGKILL: lost"])
 
     def test_a_program_that_fails_although_its_figures_are_there_is_an_error(self):
         source = os.path.join(HERE, "one_way.json")
