@@ -39,7 +39,6 @@ class Noise:
     def found(self):
         fastest = min(self._spins)
         return {
-            "fastest": fastest,
             "half": statistics.median(self._spins) / fastest,
             "tenth": statistics.quantiles(self._spins, n=10)[-1] / fastest,
             "others": max(0.0, self._others / self._wall),

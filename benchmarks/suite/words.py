@@ -57,10 +57,11 @@ def comparison_words(old, new):
     other = compare.differences(old.machine, new.machine)
     if other:
         said.append(f"Not the same there: {', '.join(other)}.")
-    pace = compare.pace(old.noise, new.noise)
-    if pace and max(pace, 1 / pace) > compare.LEAST:
+    pace = compare.pace(old.table, new.table)
+    if pace.spread > 1:
         said.append(
-            f"The fixed loop takes {written_ratio(pace)} times as long as it did: another pace."
+            f"Floor and peers take {written_ratio(pace.factor)} times as long as then in the "
+            f"median, spread by {100 * (pace.spread - 1):.0f} %."
         )
     gone = compare.gone(old.table, new.table)
     if gone:

@@ -1,5 +1,6 @@
 """What is made of figures: medians, growth, aims, changes."""
 
+import dataclasses
 import unittest
 
 from .. import aims, compare, figures, growth, report
@@ -113,29 +114,47 @@ class Aims(unittest.TestCase):
 
 
 class Changes(unittest.TestCase):
-    def test_changes_beyond_noise(self):
-        old = Table(
-            [
-                made("1_to_1", "coproc", [100, 101, 102]),
-                made("1_to_1", "bare", [100, 101, 102]),
-                made("1_to_1", "boost", [100, 140, 180]),
-                made("1_to_1", "zeromq", [1, 2, 3]),
-            ]
-        )
-        new = Table(
-            [
-                made("1_to_1", "coproc", [120, 121, 122]),
-                made("1_to_1", "bare", [103, 104, 105]),
-                made("1_to_1", "boost", [140, 170, 190]),
-            ]
-        )
-        (change,) = compare.changes(old, new)
-        self.assertEqual(change.new.case.contender, "coproc")
-        self.assertAlmostEqual(change.factor, 121 / 101)
-        self.assertAlmostEqual(change.floor, 104 / 101)
-        self.assertEqual([row.case.contender for row in compare.gone(old, new)], ["zeromq"])
+    def table(self, times, **ours):
+        """Rows of others, at such a pace, and ours with medians of their own."""
+        others = [
+            made("1_to_1", "boost", [n * times, (n + 1) * times, (n + 2) * times], (n,))
+            for n in range(100, 120)
+        ]
+        mine = [made(question, "coproc", [m - 1, m, m + 1], (64,)) for question, m in ours.items()]
+        return Table(others + mine)
 
-    def test_what_is_not_the_same_machine_is_said(self):
+    def changed(self, old, new):
+        return [(change.new.case.question, change.factor) for change in compare.changes(old, new)]
+
+    def test_changes_beyond_noise_the_slowest_first(self):
+        old = self.table(1, alone=100, both=100, relay=100)
+        new = self.table(1, alone=80, both=104, relay=120)
+        self.assertEqual(self.changed(old, new), [("relay", 1.2), ("alone", 0.8)])
+
+    def test_what_the_others_have_done_too_is_the_machine(self):
+        old = self.table(1, alone=100, both=100)
+        new = self.table(1.5, alone=150, both=100)
+        self.assertEqual(self.changed(old, new), [("both", 1)])
+        self.assertAlmostEqual(compare.pace(old, new).factor, 1.5)
+
+    def test_where_others_are_all_over_the_place_so_may_we_be(self):
+        old = self.table(1, alone=100, both=100)
+        spread = [
+            dataclasses.replace(row, values=tuple(v * (0.8 + 0.02 * i) for v in row.values))
+            for i, row in enumerate(old.rows)
+            if not row.case.is_ours
+        ]
+        new = Table(spread + [made("alone", "coproc", [120]), made("both", "coproc", [499, 500])])
+        self.assertEqual(self.changed(old, new), [("both", 4.995)])
+
+    def test_the_floor_in_the_same_place_is_told(self):
+        old = Table([made("alone", "coproc", [9, 10, 11]), made("alone", "bare", [1, 1, 1])])
+        new = Table([made("alone", "coproc", [19, 20, 21]), made("alone", "bare", [1, 1, 1])])
+        (change,) = compare.changes(old, new)
+        self.assertEqual((change.factor, change.floor), (2, 1))
+
+    def test_rows_that_are_gone_and_other_machines(self):
+        old = Table([made("alone", "coproc", [1]), made("alone", "bare", [1])])
+        new = Table([made("alone", "coproc", [1])])
+        self.assertEqual([row.case.contender for row in compare.gone(old, new)], ["bare"])
         self.assertEqual(compare.differences({"cpu": "a"}, {"cpu": "b"}), ["cpu"])
-        self.assertEqual(compare.pace({"fastest": 2}, {"fastest": 3}), 1.5)
-        self.assertIsNone(compare.pace({}, {"fastest": 3}))
