@@ -34,6 +34,10 @@ class Growth:
         return self.kind in ("flat", "falls")
 
     @property
+    def is_grown(self):
+        return not self.is_flat and self.kind != "unclear"
+
+    @property
     def is_poor(self):
         return self.error > POOR_FIT
 

@@ -114,13 +114,17 @@ def _losses(table):
     )
 
 
+def flatness(found):
+    """A verdict on what is meant to be flat."""
+    return "as meant" if found.is_flat else "**meant to be flat**" if found.is_grown else "unclear"
+
+
 def _growth(table):
     rows = []
     for sweep, contender, found in grown(table):
         asked = question(sweep.program, sweep.question)
         argument = asked.argument(sweep.index)
-        meant = is_meant_flat(sweep, contender)
-        verdict = "" if not meant else "as meant" if found.is_flat else "**meant to be flat**"
+        verdict = flatness(found) if is_meant_flat(sweep, contender) else ""
         rows.append(
             (
                 " ".join([sweep.question, *(f"({each})" for each in asked.others(sweep))]),

@@ -60,6 +60,7 @@ SPAWN_FDS = Argument("open fds")
 ALIVE = Argument("children alive", flat=("coproc",))
 WAITERS = Argument("waiters")
 WORKERS = Argument("workers")
+ARMED = Argument("others armed")
 PROCESSES = Argument("processes")
 
 # In the order of a report.
@@ -109,6 +110,9 @@ QUESTIONS = {
     ("engine_bench", "scope_cancel"): Question("a scope with a sleeping child is canceled"),
     ("engine_bench", "sleep_none"): Question("a sleep whose time has come"),
     ("engine_bench", "sleep_cancel"): Question("a long sleep is canceled at once"),
+    ("engine_bench", "sleep_cancel_among"): Question(
+        "a long sleep is canceled at once while others last", (ARMED,)
+    ),
 }
 
 

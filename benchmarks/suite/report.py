@@ -117,5 +117,5 @@ def broken_flatness(table):
     return [
         (sweep, contender, found)
         for sweep, contender, found in grown(table)
-        if is_meant_flat(sweep, contender) and not found.is_flat
+        if is_meant_flat(sweep, contender) and found.is_grown
     ]

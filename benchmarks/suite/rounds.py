@@ -38,7 +38,7 @@ QUICK = Effort(
     seconds=160,
     left_out={
         r"^(start|spawn)_join/.*/2000/": "parents of 2 GB",
-        r"_to_\d/py_(SimpleQueue|JoinableQueue)/": "Python's SimpleQueue and JoinableQueue",
+        r"/py_(SimpleQueue|JoinableQueue)/": "Python's SimpleQueue and JoinableQueue",
     },
 )
 
