@@ -75,14 +75,19 @@ def _trouble(report):
 
 
 def _aims(table):
-    rows = []
-    for verdict in (aims.judged(aim, table) for aim in aims.AIMS):
-        aim = verdict.aim
-        met = {True: "met", False: "**not met**", None: "not measured"}[verdict.met]
-        rows.append(
-            (aim.text, words.aim_limit(aim), words.measured_words(verdict), met, aim.source)
-        )
-    return _lines("## Aims", _markdown_table(["", "aim", "measured", "", "of"], rows))
+    verdicts = [aims.judged(aim, table) for aim in aims.AIMS]
+    rows = [_aim(verdict) for verdict in verdicts if verdict.met is not None]
+    lines = [_markdown_table(["", "aim", "measured", "", "of"], rows), ""] if rows else []
+    missing = [verdict.aim.text for verdict in verdicts if verdict.met is None]
+    if missing:
+        lines.append(f"Not measured here: {'; '.join(missing)}.")
+    return _lines("## Aims", *lines)
+
+
+def _aim(verdict):
+    aim = verdict.aim
+    met = "met" if verdict.met else "**not met**"
+    return aim.text, words.aim_limit(aim), words.measured_words(verdict), met, aim.source
 
 
 def _overview(report):
