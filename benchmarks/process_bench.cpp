@@ -7,10 +7,7 @@
 // returns from main() at once, awaited with one uv_poll and reaped; `uv_spawn` is the same through
 // libuv's own process handle.
 // start_join_among/CONTENDER/N: while N other children are alive.
-// idle_child/CONTENDER: not a time but PSS_KiB, the memory that is a child's own and its share of
-// what it has in common with others, by the kernel's reckoning; the mean of ten.
 
-#include <coproc/connection.hpp>
 #include <coproc/process.hpp>
 #include <coproc/run.hpp>
 #include <coproc/runtime.hpp>
@@ -32,10 +29,7 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace {
@@ -139,58 +133,6 @@ void with_python(benchmark::State& state, const char* method, int count) {
         if (measured.failure != nullptr) state.SkipWithError(measured.failure);
         state.SetIterationTime(measured.seconds);
     }
-}
-
-coproc::task<void> say_and_idle(coproc::connection ready) {
-    (co_await ready.send('r')).value();
-    (void)co_await coproc::sleep_for(std::chrono::hours(24));
-}
-
-double pss_of(pid_t pid) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/smaps_rollup");
-    std::string word;
-    double kib = 0;
-    while (word != "Pss:" && file >> word) continue;
-    coproc::bench::must(static_cast<bool>(file >> kib));
-    return kib;
-}
-
-coproc::task<double> mean_pss(coproc::start_method method, int count) {
-    std::vector<coproc::process> children;
-    for (int i = 0; i < count; ++i) {
-        auto [ours, theirs] = coproc::pipe().value();
-        auto& child = children.emplace_back(coproc::process_options{.method = method}, say_and_idle,
-                                            std::move(theirs));
-        (co_await child.start()).value();
-        (co_await ours.recv<char>()).value();
-    }
-    double sum = 0;
-    for (const auto& child : children) sum += pss_of(child.pid());
-    for (auto& child : children) child.kill().value();
-    co_return sum / count;
-}
-
-void idle_child(benchmark::State& state, coproc::start_method method) {
-    have_megabytes(10);
-    have_fds(0);
-    auto home = coproc::runtime::create().value();
-    for (auto turn : state) state.counters["PSS_KiB"] = home.run(mean_pss(method, 10));
-    home.run(home.shutdown()).value();
-}
-
-void idle_python(benchmark::State& state, const std::string& method) {
-    for (auto turn : state) {
-        const auto measured =
-            coproc::bench::run_python("python_process.py idle_" + method + " 10 0 10");
-        if (measured.failure != nullptr) state.SkipWithError(measured.failure);
-        state.counters["PSS_KiB"] = measured.seconds;
-    }
-}
-
-void add_idle(const std::string& contender,
-              const std::function<void(benchmark::State&)>& measured) {
-    const std::string name = "idle_child/" + contender;
-    benchmark::RegisterBenchmark(name.c_str(), measured)->Iterations(1);
 }
 
 std::array<char*, 2> child_arguments() {
@@ -304,13 +246,5 @@ int main(int argc, char** argv) {
     add("spawn_join/uv_spawn", with_uv_spawn, false);
     auto* const among = benchmark::RegisterBenchmark("start_join_among/coproc", with_others);
     among->Arg(1)->Arg(is_whole ? 1000 : 10)->Unit(benchmark::kMicrosecond)->UseRealTime();
-    for (const auto& [name, method] : {std::pair("coproc", coproc::start_method::forkserver),
-                                       std::pair("coproc_spawn", coproc::start_method::spawn)}) {
-        add_idle(name, [method](benchmark::State& state) { idle_child(state, method); });
-    }
-    for (const std::string method : {"fork", "forkserver", "spawn"}) {
-        if (!is_whole || !coproc::bench::has_python()) break;
-        add_idle("py_" + method, [method](benchmark::State& state) { idle_python(state, method); });
-    }
     return coproc::bench::run_all(argc, argv);
 }

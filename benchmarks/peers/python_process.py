@@ -1,7 +1,7 @@
 """Starting a function in a process and joining it, by Python's multiprocessing.
 
 python_process.py METHOD MEGABYTES FDS COUNT        prints seconds per start and join
-python_process.py idle_METHOD MEGABYTES FDS COUNT   prints the mean PSS of an idle child in KiB
+python_process.py idle_METHOD MEGABYTES FDS COUNT   prints the mean PSS of an idle child in bytes
 """
 
 import multiprocessing
@@ -21,7 +21,7 @@ def say_and_idle(ready):
 
 def pss_of(pid):
     with open(f"/proc/{pid}/smaps_rollup") as rollup:
-        return next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+        return 1024 * next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
 
 
 def mean_pss(context, count):
