@@ -498,6 +498,29 @@ CO_TEST_CASE("forkserver: an environment of any size travels, as it is", "[proce
     CHECK(none.value().code() == 0);
 }
 
+namespace {
+
+task<void> send_binding(connection to) {
+    const char* found = ::getenv("LD_BIND_NOW");
+    (co_await to.send(std::string(found != nullptr ? found : "none"))).value();
+}
+task<void> send_binding_of_child(connection to) {
+    ::setenv("LD_BIND_NOW", "", 1);
+    const auto found = co_await ask<std::string>(by_server, send_binding);
+    (co_await to.send(found.value())).value();
+}
+
+}  // namespace
+
+CO_TEST_CASE("forkserver: how it is loaded is not to be seen in its children",
+             "[process][forkserver]") {
+    ::unsetenv("LD_BIND_NOW");
+    const auto of_child = co_await ask<std::string>(by_server, send_binding);
+    CHECK(of_child.value() == "none");
+    const auto of_grandchild = co_await ask<std::string>(by_server, send_binding_of_child);
+    CHECK(of_grandchild.value().empty());
+}
+
 // -- preloading
 
 namespace {

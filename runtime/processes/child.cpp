@@ -86,9 +86,9 @@ void child::look() noexcept {
     const std::shared_ptr<child> alive = shared_from_this();
     read_messages(most_births);
     end_.emplace(conclude(reaped));
-    if (end_->has_value()) {
+    if (is_wanted() && end_->has_value()) {
         log(log_level::info, "process " + name_ + " ended with " + end_->value().to_string());
-    } else {
+    } else if (is_wanted()) {
         log(log_level::warning, "exit status of process " + name_ + " lost");
     }
     state_ = state::stopped;

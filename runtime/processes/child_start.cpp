@@ -45,9 +45,6 @@ result<encoder> child::make_bootstrap(std::vector<unique_fd>& opened) {
     const this_process& self = current_process();
     encoder message;
     message.give_away();
-    COPROC_TRY(auto lifeline, lifeline_->open_for_child());
-    message.attach(lifeline.get());
-    opened.push_back(std::move(lifeline));
     COPROC_TRY(auto place, prepare_placement(options_, message, opened));
     const control::bootstrap bootstrap{
         control::build_identity,
@@ -65,7 +62,7 @@ result<encoder> child::make_bootstrap(std::vector<unique_fd>& opened) {
     message.put(bootstrap);
     request_->encode(message);
     COPROC_TRY(message.status());
-    if (message.fds().size() > max_message_fds) {
+    if (message.fds().size() >= max_message_fds) {  // there is the lifeline, too
         return error(errc::message_too_large, "the arguments hold more than 252 handles");
     }
     kept_ = message.take_kept();
@@ -113,14 +110,18 @@ task<result<void>> child::begin(std::shared_ptr<child> self, loop& home) {
     COPROC_CO_TRY(self->adopt(home, std::move(born)));
     // If it ends meanwhile, look() closes the socket and lets go of it.
     const std::shared_ptr<message_socket> control = self->control_;
+    // Not earlier: many starts may wait, each with the fds that it has already.
+    const auto lifeline = self->lifeline_->open_for_child();
     result<void> sent = success();
-    if (changed) {
+    if (!lifeline) sent = lifeline.error();
+    if (sent && changed) {
         const encoder& message = changed->message;
         sent = co_await control->send({control::surroundings_type, message.bytes(), message.fds()});
     }
     if (sent) {
-        sent =
-            co_await control->send({control::bootstrap_type, bootstrap.bytes(), bootstrap.fds()});
+        std::vector<int> fds{lifeline.value().get()};
+        fds.insert(fds.end(), bootstrap.fds().begin(), bootstrap.fds().end());
+        sent = co_await control->send({control::bootstrap_type, bootstrap.bytes(), fds});
     }
     // A child that is gone already has been started; its exit status says the rest.
     if (sent || sent.error() == errc::end_of_stream || self->end_) co_return success();
@@ -149,14 +150,23 @@ task<result<launched>> child::bear(std::shared_ptr<child> self, loop& home,
         COPROC_CO_TRY(const forkserver::birth_ref birth, std::move(asked));
         if (!birth) break;
         self->birth_ = birth;
-        const auto settled = co_await birth->settled.wait();
+        result<void> settled = success();
+        const bool is_fit = birth->fitness == forkserver::birth::fitness::fit;
+        if (is_fit) {
+            settled = co_await birth->settled.wait();
+        } else {
+            settled = co_await timeout(patience, birth->settled.wait());
+        }
         self->birth_.reset();
-        if (!settled || birth->is_unfit) {
+        if (!settled || !is_fit) {
             self->control_.reset();  // not to be closed: from now on it is the birth's
             forkserver::duty duty(server);
             auto rest = put_away(self->name_, server, birth, std::move(duty));
             runtime_ref(home).spawn_service(std::move(rest));
-            if (!settled) co_return settled.error();
+            if (!settled && (is_fit || settled.error() != errc::timed_out)) {
+                co_return settled.error();
+            }
+            if (birth->fitness == forkserver::birth::fitness::unclear) break;
             continue;
         }
         COPROC_CO_TRY(auto born, std::move(birth->outcome));

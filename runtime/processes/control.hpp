@@ -45,8 +45,7 @@ struct bootstrap {
     placement place;
 };
 
-/// Child to parent. The code is what waitid would say; sent once more by exit() if a target calls
-/// it.
+/// Child to parent, the last of its messages. The code is what waitid would say.
 struct report {
     int code;
     bool failed;

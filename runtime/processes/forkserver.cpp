@@ -197,7 +197,7 @@ result<forkserver::birth_ref> forkserver::ask_now(std::shared_ptr<message_socket
     if (socket_ && (is_outdated_ || made_by_ != ::getpid())) lose();
     const bool is_new = !socket_;
     if (is_new) {
-        auto now = standing::now(proc_);
+        auto now = standing::now();
         if (!now) return birth_ref();
         COPROC_TRY(make(std::move(now).value()));
     }
@@ -225,17 +225,20 @@ result<forkserver::birth_ref> forkserver::ask_now(std::shared_ptr<message_socket
 /// What the server was made under with what is now: while it makes the child, which takes longer,
 /// and which does nothing before it is told to.
 void forkserver::compare(birth& asked) {
-    const auto now = standing::now(proc_);
-    if (now && made_under_.can_become(now.value())) {
-        if (made_under_.around == now.value().around) return;
-        auto changed = find_changes(made_under_.around, now.value().around);
-        if (changed) {
-            asked.changed.emplace(std::move(changed).value());
-            return;
-        }
+    const auto now = standing::now();
+    asked.fitness = birth::fitness::unclear;
+    if (!now) return;
+    if (!made_under_.can_become(now.value())) {
+        asked.fitness = birth::fitness::unfit;
+        is_outdated_ = true;
+        return;
     }
-    asked.is_unfit = true;
-    is_outdated_ = true;
+    if (made_under_.around != now.value().around) {
+        auto changed = find_changes(made_under_.around, now.value().around);
+        if (!changed) return;
+        asked.changed.emplace(std::move(changed).value());
+    }
+    asked.fitness = birth::fitness::fit;
 }
 
 void forkserver::settle(birth& born, result<std::optional<launched>> outcome) {

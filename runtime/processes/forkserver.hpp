@@ -47,8 +47,8 @@ class forkserver final : public resident {
         unique_fd theirs;
         /// What the child has to be told before its bootstrap.
         std::optional<changes> changed;
-        /// It could not become as we are now: it is not wanted, the next one will be.
-        bool is_unfit = false;
+        /// Can it become as we are now? Unclear: nor would it be of another server's child.
+        enum class fitness { fit, unfit, unclear } fitness = fitness::fit;
         /// Woken with an error if nobody knows yet; opened when somebody does.
         wait_list settled;
         /// Empty: the server is gone, and the child was not born.
@@ -116,7 +116,6 @@ class forkserver final : public resident {
     int losses_ = 0;            ///< of servers, since one has last made a child
     ::pid_t made_by_ = 0;
     std::shared_ptr<lifeline> lifeline_;
-    own_proc proc_;
     standing made_under_;
     unique_fd pidfd_;
     std::unique_ptr<message_socket> socket_;

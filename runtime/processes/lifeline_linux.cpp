@@ -55,7 +55,7 @@ lifeline::~lifeline() {
 }
 
 result<unique_fd> lifeline::open_for_child() const {
-    const std::string path = "/proc/self/fd/" + std::to_string(read_end_.get());
+    const std::string path = "/proc/thread-self/fd/" + std::to_string(read_end_.get());
     return system::open_read_only(path.c_str());
 }
 

@@ -22,7 +22,7 @@ class lifeline {
 
     /// The read end for one child, as a file description of its own: owner and signal of one that
     /// all children share would be those of the last child to ask. It is opened here and not in the
-    /// child, to whom its own /proc is new (20 us), or closed.
+    /// child, to whom its own /proc is new, or closed.
     result<unique_fd> open_for_child() const;
 
  private:

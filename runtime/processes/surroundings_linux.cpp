@@ -1,6 +1,5 @@
 #include "processes/surroundings_linux.hpp"
 
-#include "words/attempt.hpp"
 #include "words/placing_linux.hpp"
 
 #include <fcntl.h>
@@ -70,9 +69,7 @@ int nice_now() { return ::getpriority(PRIO_PROCESS, 0); }
 
 surroundings::limit limit_now(int resource) {
     ::rlimit known{};
-    // glibc's getrlimit() is prlimit(), which takes two and a half times as long, sixteen times.
-    static_assert(sizeof(::rlim_t) == sizeof(long));
-    ::syscall(SYS_getrlimit, resource, &known);
+    ::getrlimit(static_cast<__rlimit_resource>(resource), &known);
     return {known.rlim_cur, known.rlim_max};
 }
 
@@ -90,7 +87,24 @@ result<surroundings> surroundings_now(std::string_view status) {
     return found;
 }
 
-privileges privileges_now(std::string_view status, std::string namespaces) {
+/// Their names and numbers. By what the links say: to look where they lead, the kernel would make
+/// each an inode.
+std::string namespaces_now() {
+    std::string all;
+    for (const char* const link :
+         {"/proc/thread-self/ns/cgroup", "/proc/thread-self/ns/ipc", "/proc/thread-self/ns/mnt",
+          "/proc/thread-self/ns/net", "/proc/thread-self/ns/pid_for_children",
+          "/proc/thread-self/ns/user", "/proc/thread-self/ns/uts"}) {
+        std::array<char, 64> name;
+        const ::ssize_t size = ::readlink(link, name.data(), name.size());
+        // A kernel may not know all of them.
+        if (size > 0) all.append(name.data(), static_cast<std::size_t>(size));
+        all += ' ';
+    }
+    return all;
+}
+
+privileges privileges_now(std::string_view status) {
     privileges found;
     ::getresuid(&found.users[0], &found.users[1], &found.users[2]);
     ::getresgid(&found.groups[0], &found.groups[1], &found.groups[2]);
@@ -106,47 +120,16 @@ privileges privileges_now(std::string_view status, std::string namespaces) {
     found.session = ::getsid(0);
     found.process_group = ::getpgid(0);
     found.root = identity_of("/", 0);
-    found.namespaces = std::move(namespaces);
+    found.namespaces = namespaces_now();
     return found;
 }
 
 }  // namespace
 
-result<void> own_proc::open() {
-    COPROC_TRY(status_, system::open_read_only("/proc/thread-self/status"));
-    COPROC_TRY(namespaces_, system::open_directory("/proc/thread-self/ns"));
-    thread_ = ::gettid();
-    return success();
-}
-
-result<std::string> own_proc::status() {
-    if (thread_ == ::gettid()) {
-        auto text = system::read_all(status_.get());
-        if (text) return text;
-        // It was of a thread that had our number before.
-    }
-    thread_ = 0;
-    COPROC_TRY(open());
-    return system::read_all(status_.get());
-}
-
-std::string own_proc::namespaces() const {
-    std::string all;
-    for (const char* const name :
-         {"cgroup", "ipc", "mnt", "net", "pid_for_children", "user", "uts"}) {
-        std::array<char, 64> number;
-        const ::ssize_t size = ::readlinkat(namespaces_.get(), name, number.data(), number.size());
-        // A kernel may not know all of them.
-        if (size > 0) all.append(number.data(), static_cast<std::size_t>(size));
-        all += ' ';
-    }
-    return all;
-}
-
-result<standing> standing::now(own_proc& from) {
-    COPROC_TRY(const auto status, from.status());
+result<standing> standing::now() {
+    COPROC_TRY(const auto status, system::read_file("/proc/thread-self/status"));
     COPROC_TRY(auto around, surroundings_now(status));
-    return standing{privileges_now(status, from.namespaces()), std::move(around)};
+    return standing{privileges_now(status), std::move(around)};
 }
 
 bool standing::can_become(const standing& later) const {
@@ -177,12 +160,6 @@ result<void> take_on_environment(const std::string& text) {
     variables.push_back(nullptr);
     environ = variables.data();
     return success();
-}
-
-result<void> take_on_cpus(const std::string& cpus) {
-    return system::attempt_void("sched_setaffinity", [&] {
-        return static_cast<int>(::syscall(SYS_sched_setaffinity, 0, cpus.size(), cpus.data()));
-    });
 }
 
 template <class T, class TakeOn>
@@ -221,7 +198,7 @@ result<void> take_on(decoder& changed) {
     COPROC_TRY(take_on_change<std::string>(changed, take_on_environment));
     COPROC_TRY(take_on_change<unsigned>(changed, system::set_umask));
     COPROC_TRY(take_on_change<int>(changed, system::set_nice));
-    COPROC_TRY(take_on_change<std::string>(changed, take_on_cpus));
+    COPROC_TRY(take_on_change<std::string>(changed, system::set_cpu_mask));
     for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
         const auto take_on_this = [&](const surroundings::limit& wanted) {
             return system::set_limit(resource, wanted.soft, wanted.hard);

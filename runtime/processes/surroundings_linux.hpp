@@ -50,25 +50,9 @@ struct privileges {
     std::string namespaces;
 };
 
-/// What /proc says of this thread, which is asked at every start: its files are kept open.
-class own_proc {
- public:
-    /// Errors: /proc is not there.
-    result<std::string> status();
-    /// The names of its name-spaces, each with its number.
-    std::string namespaces() const;
-
- private:
-    result<void> open();
-
-    ::pid_t thread_ = 0;  ///< whose it is: another thread may drive the loop, or a fork
-    unique_fd status_;
-    unique_fd namespaces_;
-};
-
 struct standing {
     /// This thread's. Errors: /proc is not there, or says too little.
-    static result<standing> now(own_proc& from);
+    static result<standing> now();
 
     /// Can one who has stood so take on what is different in `later`? Lowering the nice value, and
     /// raising a hard limit, may need privileges; the C library has looked at the stack's limit at

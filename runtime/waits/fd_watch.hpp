@@ -43,7 +43,8 @@ class fd_watch {
     ready_op readable() noexcept { return {*this, side::read}; }
     ready_op writable() noexcept { return {*this, side::write}; }
 
-    /// Calls on_ready, in the loop's thread, whenever the fd is readable and until detach().
+    /// Calls on_ready, in the loop's thread, whenever the fd is readable and until detach()
+    /// or call_no_more().
     result<void> call_when_readable(loop& home, void (*on_ready)(void*) noexcept, void* argument);
 
     /// The calls end; who waits goes on.

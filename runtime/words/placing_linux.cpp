@@ -91,6 +91,12 @@ result<void> set_cpus(std::span<const int> cpus) {
     return success();
 }
 
+result<void> set_cpu_mask(std::string_view mask) {
+    return attempt_void("sched_setaffinity", [&] {
+        return static_cast<int>(::syscall(SYS_sched_setaffinity, 0, mask.size(), mask.data()));
+    });
+}
+
 result<void> set_limit(int resource, std::uint64_t soft, std::uint64_t hard) {
     return attempt_void("setrlimit", [&] {
         const ::rlimit limit{soft, hard};

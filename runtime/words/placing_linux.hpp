@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace coproc::system {
 
@@ -27,6 +28,9 @@ inline constexpr int most_cpus = 8192;
 /// Exactly these, each from 0 to below most_cpus.
 /// Errors: std::errc::invalid_argument if one of them is not to be had.
 result<void> set_cpus(std::span<const int> cpus);
+
+/// As sched_getaffinity has given it; of any length.
+result<void> set_cpu_mask(std::string_view mask);
 
 /// `resource` is an RLIMIT_ constant.
 result<void> set_limit(int resource, std::uint64_t soft, std::uint64_t hard);

@@ -133,22 +133,16 @@ void write_to_stderr(const std::string& line) noexcept {
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-result<std::string> read_all(int file) {
+result<std::string> read_file(const char* path) {
+    COPROC_TRY(const unique_fd file, open_read_only(path));
     std::string text;
     for (;;) {
         std::array<char, 4096> piece;
-        COPROC_TRY(const std::size_t count, attempt_io("pread", [&] {
-                       return ::pread(file, piece.data(), piece.size(),
-                                      static_cast<::off_t>(text.size()));
-                   }));
+        COPROC_TRY(const std::size_t count,
+                   read(file.get(), std::as_writable_bytes(std::span(piece))));
         if (count == 0) return text;
         text.append(piece.data(), count);
     }
-}
-
-result<std::string> read_file(const char* path) {
-    COPROC_TRY(const unique_fd file, open_read_only(path));
-    return read_all(file.get());
 }
 
 result<peer> socket_peer(int socket) {
@@ -169,7 +163,7 @@ bool is_unix_stream(int fd) noexcept {
 }
 
 bool is_event_fd(int fd) noexcept {
-    const std::string link = "/proc/self/fd/" + std::to_string(fd);
+    const std::string link = "/proc/thread-self/fd/" + std::to_string(fd);
     std::array<char, 32> name{};
     const ssize_t size = ::readlink(link.c_str(), name.data(), name.size());
     return size > 0 &&

@@ -67,9 +67,8 @@ void write_to_stderr(const std::string& line) noexcept;
 /// Blocks until a send could go on, or would fail.
 void wait_for_room(int socket) noexcept;
 
-/// The whole of a small file such as those in /proc, which are written anew for each reading.
+/// The whole of a small file such as those in /proc.
 result<std::string> read_file(const char* path);
-result<std::string> read_all(int file);
 
 struct peer {
     ::pid_t pid;
