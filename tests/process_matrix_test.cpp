@@ -4,8 +4,10 @@
 #include <coproc/event.hpp>
 #include <coproc/process.hpp>
 #include <coproc/queue.hpp>
+#include <coproc/scope.hpp>
 #include <coproc/sleep.hpp>
 #include <coproc/this_process.hpp>
+#include <coproc/timeout.hpp>
 
 #include "support/co_test.hpp"
 #include "support/processes.hpp"
@@ -14,9 +16,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -31,6 +35,7 @@ using coproc::process_options;
 using coproc::result;
 using coproc::start_method;
 using coproc::task;
+using coproc::testing::eventually;
 using coproc::testing::quiet_stderr;
 using coproc::testing::run_to_end;
 
@@ -209,5 +214,62 @@ CO_TEST_CASE("process: what cannot be copied travels to each kind of target",
         target.kept->emplace("one", 1);
         process other(options, std::move(target), ending::code);
         co_await check_end(std::move(other), seven);
+    }
+}
+
+CO_TEST_CASE("process: each exit code is told as it is", "[process][forkserver]") {
+    const auto end_with = [](int code) -> task<result<void>> {
+        const auto leave = [](int with) { std::exit(with); };
+        process one(leave, code);
+        COPROC_CO_TRY(const auto status, co_await run_to_end(one));
+        CHECK(status.code() == code);
+        CHECK(status.signal() == 0);
+        co_return coproc::success();
+    };
+    const auto all = [&](coproc::scope& s) -> task<result<void>> {
+        for (int code = 0; code < 256; ++code) s.spawn(end_with(code));
+        co_return coproc::success();
+    };
+    (co_await coproc::with_scope(all)).value();
+}
+
+namespace {
+
+char state_of(int pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string text;
+    std::getline(file, text);
+    const auto name_end = text.rfind(')');
+    return name_end == std::string::npos ? '?' : text.at(name_end + 2);
+}
+
+}  // namespace
+
+CO_TEST_CASE("process: to be stopped and to go on is no end", "[process][forkserver]") {
+    for (const start_method method : {start_method::forkserver, start_method::spawn}) {
+        const auto go = coproc::event::create().value();
+        process one(
+            {.method = method},
+            [](coproc::event on) -> task<int> {
+                (co_await on.wait()).value();
+                co_return 9;
+            },
+            go);
+        (co_await one.start()).value();
+        for (int times = 0; times < 3; ++times) {
+            one.send_signal(SIGSTOP).value();
+            const bool has_stopped =
+                co_await eventually([&] { return state_of(one.pid()) == 'T'; });
+            CHECK(has_stopped);
+            const auto joined = co_await coproc::timeout(std::chrono::milliseconds(10), one.join());
+            CHECK(joined.error() == errc::timed_out);
+            CHECK(one.is_alive());
+            one.send_signal(SIGCONT).value();
+            const bool goes_on = co_await eventually([&] { return state_of(one.pid()) != 'T'; });
+            CHECK(goes_on);
+        }
+        go.set().value();
+        const auto status = (co_await one.join()).value();
+        CHECK(status.code() == 9);
     }
 }
