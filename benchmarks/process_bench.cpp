@@ -2,7 +2,8 @@
 //
 // start_join/CONTENDER/MB/FDS: the parent has touched MB megabytes and has FDS more fds open.
 // `bare` is a fork server of bare system calls (zygote.hpp); `coproc` has its own, and py_fork,
-// py_forkserver and py_spawn are Python's; node and go: see process_peers.hpp.
+// py_forkserver and py_spawn are Python's; `fork` is a plain one of the parent, whose child
+// leaves by _exit(); node and go: see process_peers.hpp.
 // spawn_join/CONTENDER/MB/FDS: `bare` is clone(VM, VFORK, PIDFD) and exec of this program, which
 // returns from main() at once, awaited with one uv_poll and reaped; `uv_spawn` is the same through
 // libuv's own process handle.
@@ -150,6 +151,25 @@ int execute(void*) {
     ::_exit(127);
 }
 
+/// Closes it, and says with what code the child has ended.
+int await_exit(uv_loop_t& loop, int pidfd) {
+    uv_poll_t poll;
+    uv_poll_init(&loop, &poll, pidfd);
+    int code = -1;
+    poll.data = &code;
+    uv_poll_start(&poll, UV_READABLE, [](uv_poll_t* self, int, int) {
+        uv_os_fd_t fd;
+        uv_fileno(reinterpret_cast<uv_handle_t*>(self), &fd);
+        ::siginfo_t info{};
+        ::waitid(P_PIDFD, static_cast<::id_t>(fd), &info, WEXITED | WNOHANG);
+        *static_cast<int*>(self->data) = info.si_status;
+        uv_close(reinterpret_cast<uv_handle_t*>(self), nullptr);
+    });
+    uv_run(&loop, UV_RUN_DEFAULT);
+    ::close(pidfd);
+    return code;
+}
+
 void bare(benchmark::State& state) {
     have(state);
     uv_loop_t loop;
@@ -159,21 +179,21 @@ void bare(benchmark::State& state) {
         int pidfd = -1;
         const int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
         ::clone(&execute, stack.data() + stack.size(), flags, nullptr, &pidfd);
-        uv_poll_t poll;
-        uv_poll_init(&loop, &poll, pidfd);
-        int code = -1;
-        poll.data = &code;
-        uv_poll_start(&poll, UV_READABLE, [](uv_poll_t* self, int, int) {
-            uv_os_fd_t fd;
-            uv_fileno(reinterpret_cast<uv_handle_t*>(self), &fd);
-            ::siginfo_t info{};
-            ::waitid(P_PIDFD, static_cast<::id_t>(fd), &info, WEXITED | WNOHANG);
-            *static_cast<int*>(self->data) = info.si_status;
-            uv_close(reinterpret_cast<uv_handle_t*>(self), nullptr);
-        });
-        uv_run(&loop, UV_RUN_DEFAULT);
-        ::close(pidfd);
-        if (code != 0) state.SkipWithError("the child failed");
+        if (await_exit(loop, pidfd) != 0) state.SkipWithError("the child failed");
+    }
+    uv_loop_close(&loop);
+}
+
+void with_fork(benchmark::State& state) {
+    have(state);
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    for (auto turn : state) {
+        int pidfd = -1;
+        // As fork(), which tells no pidfd. The child has this program's buffers: no exit().
+        const unsigned long flags = CLONE_PIDFD | SIGCHLD;
+        if (::syscall(SYS_clone, flags, nullptr, &pidfd, nullptr, 0) == 0) ::_exit(nothing(7));
+        if (await_exit(loop, pidfd) != 7) state.SkipWithError("the child failed");
     }
     uv_loop_close(&loop);
 }
@@ -235,6 +255,7 @@ int main(int argc, char** argv) {
     const bool is_whole = !coproc::bench::is_short_run(argc, argv);
     add("start_join/bare", with_zygote, is_whole);
     add("start_join/coproc", with_server, is_whole);
+    add("start_join/fork", with_fork, is_whole);
     if (is_whole && coproc::bench::has_python()) {
         add_python("fork", 20, true);
         add_python("forkserver", 20, true);
