@@ -2,7 +2,9 @@
 // The application's side of the fork server (server_linux.hpp): one for each loop that starts
 // children by it, made with the first and again whenever it is gone.
 //
-// A child's way: request to the server -> it clones -> its answer brings the pidfd. If the server
+// A child's way: request to the server -> it clones -> its answer brings the pidfd. Meanwhile the
+// application looks what has changed since it made the server; a child that could not take that on
+// is put away before it has been told anything. If the server
 // ends before it has answered, the child, if there is one, is asked for it on its control socket,
 // where it waits for its bootstrap; if that is at its end, there is no child. So each birth is
 // settled once the server has answered or is gone, and nobody is born twice, or lost.
