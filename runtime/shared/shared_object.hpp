@@ -151,7 +151,7 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     void look_again() noexcept;
 
     sleepers sleeping_on(std::size_t side) const noexcept {
-        return {head().sleeping[side], head().members};
+        return {head().sleeping[side], head().members, known_awake_[side]};
     }
     int ringer() const noexcept { return ringer_->get(); }
     shared_head& head() const noexcept { return memory_.as<shared_head>(); }
@@ -194,6 +194,7 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     region memory_;
     std::shared_ptr<const unique_fd> ringer_;
     std::array<waiting, shared_head::sides> waiting_;
+    mutable std::array<known_awake, shared_head::sides> known_awake_{};
     lock_experience experience_;
     doorbell* bell_ = nullptr;   // of the loop where it is waited for
     participant joined_as_ = 0;  // a plain fork has a copy of this object, and is no member

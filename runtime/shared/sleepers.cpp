@@ -27,9 +27,10 @@ void sleepers::announce(std::size_t index, std::uint64_t need) noexcept {
     sleeper_table::place& mine = table_->all[index];
     mine.need = need;
     word(mine.word).store(next(mine.word, asleep), std::memory_order_seq_cst);
+    word(table_->asleep[index / 64]).fetch_or(std::uint64_t{1} << index % 64);
     // A full barrier: whoever published before it is seen by the look that follows, whoever
     // publishes after it sees us.
-    word(table_->asleep[index / 64]).fetch_or(std::uint64_t{1} << index % 64);
+    word(table_->announcements).fetch_add(1);
 }
 
 bool sleepers::withdraw(std::size_t index) noexcept {
@@ -63,6 +64,10 @@ bool sleepers::wake(int from, std::size_t index, std::uint64_t room) noexcept {
     return word(other.word).compare_exchange_strong(seen, (seen & ~state_bits) | rung);
 }
 
+bool sleepers::is_asleep(std::size_t index) const noexcept {
+    return state_of(word(table_->all[index].word).load()) == asleep;
+}
+
 /// Who announces himself after this look finds by himself what there is to be woken for.
 bool sleepers::anybody_but(std::size_t index) const noexcept {
     const std::size_t used = (word(members_->used).load() + 63) / 64;
@@ -76,6 +81,8 @@ bool sleepers::anybody_but(std::size_t index) const noexcept {
 bool sleepers::wake_one(int from, std::uint64_t room, bool (*reason)(const void*),
                         const void* argument) noexcept {
     if (!anybody()) return false;
+    const std::uint64_t announcements = word(table_->announcements).load();
+    bool all_awake = true;
     const std::size_t used = word(members_->used).load();
     const std::size_t first = word(table_->next).load(std::memory_order_relaxed) % used;
     for (std::size_t i = 0; i < used; ++i) {
@@ -86,8 +93,10 @@ bool sleepers::wake_one(int from, std::uint64_t room, bool (*reason)(const void*
             word(table_->next).store(index + 1, std::memory_order_relaxed);
             return anybody_but(index);
         }
+        all_awake = all_awake && !is_asleep(index);
         if (!reason(argument)) return false;
     }
+    if (all_awake) known_->store(announcements, std::memory_order_relaxed);
     return false;
 }
 

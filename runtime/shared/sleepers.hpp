@@ -13,6 +13,8 @@
 // 3. Ring, then mark: a ringer that dies or is stopped between the two has rung; the other way
 //    round there would be a member that nobody rings any more.
 // 4. A member that has been rung looks; one that goes away instead passes the ring on.
+// 5. Nobody falls asleep without an announcement that is counted: whoever has found all awake or
+//    rung need not search again until the count has changed.
 
 #include "shared/participant.hpp"
 
@@ -42,15 +44,19 @@ struct sleeper_table {
         std::uint64_t word;  ///< generation << 2 | state
         std::uint64_t need;  ///< woken only if there is that much
     };
+    std::uint64_t announcements;  ///< so often has somebody been about to sleep
     std::uint64_t next;  ///< where the search for the next one begins, so that all get their turn
     std::array<std::uint64_t, most_members / 64> asleep;  ///< a bit for each that may be asleep
     std::array<place, most_members> all;
 };
 
+/// What one process knows of a side: so many announcements were made when nobody was left asleep.
+using known_awake = std::atomic<std::uint64_t>;
+
 class sleepers {
  public:
-    sleepers(sleeper_table& table, member_table& members) noexcept
-        : table_(&table), members_(&members) {}
+    sleepers(sleeper_table& table, member_table& members, known_awake& known) noexcept
+        : table_(&table), members_(&members), known_(&known) {}
 
     /// `index` is about to sleep, unless it finds that it has no reason to.
     void announce(std::size_t index, std::uint64_t need) noexcept;
@@ -59,12 +65,8 @@ class sleepers {
     bool anybody() const noexcept;
     /// The same for who has made sure that what he has published is seen before he looks.
     bool announced() const noexcept {
-        const std::size_t used = (std::atomic_ref(members_->used).load() + 63) / 64;
-        for (std::size_t i = 0; i < used; ++i) {
-            const std::atomic_ref bits(table_->asleep[i]);
-            if (bits.load(std::memory_order_relaxed) != 0) return true;
-        }
-        return false;
+        const std::atomic_ref count(table_->announcements);
+        return count.load(std::memory_order_relaxed) != known_->load(std::memory_order_relaxed);
     }
 
     /// Rings one that needs no more than `room`, using the socket `from`; goes on to the next if
@@ -77,10 +79,12 @@ class sleepers {
 
  private:
     bool wake(int from, std::size_t index, std::uint64_t room) noexcept;
+    bool is_asleep(std::size_t index) const noexcept;
     bool anybody_but(std::size_t index) const noexcept;
 
     sleeper_table* table_;
     member_table* members_;
+    known_awake* known_;
 };
 
 }  // namespace coproc::detail
