@@ -66,8 +66,8 @@ class watched_queue {
         const auto& now = content_.layout();
         CHECK(now.changes == 0);
         CHECK(now.link == 0);
-        const auto put = now.putting.slots[now.putting.version % 2].state;
-        const auto got = now.getting.slots[now.getting.version % 2].state;
+        const auto put = now.putting.slots[now.putting.current % 2].state;
+        const auto got = now.getting.slots[now.getting.current % 2].state;
         std::map<std::uint64_t, int> owners;
         std::map<std::uint64_t, std::uint64_t> holders;
         std::uint64_t bytes_used = 0;
@@ -114,7 +114,7 @@ class watched_queue {
         CHECK(put.bytes_in - got.bytes_out == bytes_used);
         CHECK(now.cell_bytes == cell_bytes);
         CHECK(now.blocks_used == blocks_used);
-        CHECK(put.put_count - got.got_count == messages);
+        CHECK(put.count - got.count == messages);
         CHECK(now.filling_count == 0);
         std::uint64_t returned = 0;
         for (auto next = now.returned_first; next != 0; next = content_.cell(next).next) ++returned;

@@ -61,7 +61,7 @@ bool queue_content::has_room(std::uint64_t size) const noexcept {
     put_state now{};
     now.seen_got = got_count();
     now.seen_bytes_out = peek(layout().getting, &get_state::bytes_out);
-    now.put_count = put_count();
+    now.count = put_count();
     now.bytes_in = peek(layout().putting, &put_state::bytes_in);
     now.tail = peek(layout().putting, &put_state::tail);
     return is_within_limits(now, size);
@@ -164,12 +164,12 @@ result<progress> queue_content::take(edit<get_state>& end, lock_experience& pool
         if (returned != progress::not_yet) return returned;
     }
     if (const auto here = take_here(end.now); here.data() != nullptr) {
-        into = {0, end.now.got_count - 1, here.size()};
+        into = {0, end.now.count - 1, here.size()};
         std::memcpy(bytes, here.data(), here.size());
         return progress::done;
     }
-    if (end.now.got_count == end.now.seen_put) end.now.seen_put = put_count();
-    if (end.now.got_count == end.now.seen_put) return progress::not_yet;
+    if (end.now.count == end.now.seen_put) end.now.seen_put = put_count();
+    if (end.now.count == end.now.seen_put) return progress::not_yet;
     queue_record record = record_at(end.now);
     // On a copy: what fails further on has not happened.
     get_state after = end.now;
@@ -183,13 +183,13 @@ result<progress> queue_content::take(edit<get_state>& end, lock_experience& pool
     }
     if (record.cell == 0 && !is_joinable()) {
         const auto here = pass(after, record.size);
-        into = {0, after.got_count - 1, record.size};
+        into = {0, after.count - 1, record.size};
         std::memcpy(bytes, here.data(), here.size());
     } else {
         COPROC_TRY(take_cell(changing, after, record, into));
         if (record.cell == 0) after.bytes_out += cost_of(record.size);
         after.head += cost_of(record.size);
-        ++after.got_count;
+        ++after.count;
     }
     end.now = after;
     changing.commit_with(end);
@@ -199,7 +199,7 @@ result<progress> queue_content::take(edit<get_state>& end, lock_experience& pool
 /// The cell of a large message, or one for the lease of a small one, which stays where it is.
 result<void> queue_content::take_cell(transaction& changing, const get_state& end,
                                       const queue_record& record, taken_message& into) const {
-    into = {record.cell, end.got_count, record.size};
+    into = {record.cell, end.count, record.size};
     if (record.cell == 0) {
         COPROC_TRY(into.cell, pool_.take_cell(changing, queue_cell::leased));
         queue_cell& leased = pool_.cell(into.cell);
@@ -213,7 +213,7 @@ result<void> queue_content::take_cell(transaction& changing, const get_state& en
     into.size = cell.size;
     changing.set(cell.state, in_hand());
     changing.set(cell.owner, this_participant());
-    changing.set(cell.number, end.got_count);
+    changing.set(cell.number, end.count);
     return success();
 }
 

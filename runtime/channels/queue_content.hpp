@@ -110,10 +110,10 @@ class queue_content {
 
  private:
     std::uint64_t put_count() const noexcept {
-        return peek(layout().putting, &put_state::put_count);
+        return peek_count(layout().putting);
     }
     std::uint64_t got_count() const noexcept {
-        return peek(layout().getting, &get_state::got_count);
+        return peek_count(layout().getting);
     }
     bool is_within_limits(const put_state& end, std::uint64_t size) const noexcept;
     bool has_room(put_state& end, std::uint64_t size) const noexcept;
@@ -141,7 +141,7 @@ class queue_content {
 inline bool queue_content::is_within_limits(const put_state& end,
                                             std::uint64_t size) const noexcept {
     const queue_layout& now = layout();
-    const std::uint64_t count = end.put_count - end.seen_got + peek(now.filling_count);
+    const std::uint64_t count = end.count - end.seen_got + peek(now.filling_count);
     const std::uint64_t bytes = end.bytes_in - end.seen_bytes_out + peek(now.cell_bytes);
     if (count >= now.max_size || bytes + cost_of(size) > cost_of(now.max_bytes)) return false;
     if (size > longest_inline) return pool_.has_blocks(blocks_for(size) + 1);
@@ -161,7 +161,7 @@ inline void queue_content::write_record(put_state& end, queue_record record,
     std::memcpy(at, &record, sizeof record);
     if (!bytes.empty()) std::memcpy(at + sizeof record, bytes.data(), bytes.size());
     end.tail += cost_of(bytes.size());
-    ++end.put_count;
+    ++end.count;
 }
 
 inline bool queue_content::append_here(put_state& end,
@@ -184,14 +184,14 @@ inline std::span<const std::byte> queue_content::pass(get_state& end,
     const auto here = pool_.bytes(end.head_block).subspan(end.head + sizeof(queue_record), size);
     end.bytes_out += cost_of(size);
     end.head += cost_of(size);
-    ++end.got_count;
+    ++end.count;
     return here;
 }
 
 inline std::span<const std::byte> queue_content::take_here(get_state& end) const noexcept {
     if (is_joinable() || peek(layout().returned_count) != 0) return {};
-    if (end.got_count == end.seen_put) end.seen_put = put_count();
-    if (end.got_count == end.seen_put) return {};
+    if (end.count == end.seen_put) end.seen_put = put_count();
+    if (end.count == end.seen_put) return {};
     const queue_record record = record_at(end);
     if (record.size == queue_record::next_block || record.cell != 0) return {};
     return pass(end, record.size);

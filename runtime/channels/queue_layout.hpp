@@ -69,11 +69,11 @@ constexpr std::uint64_t cost_of(std::uint64_t size) noexcept {
     return aligned(size, sizeof(queue_record)) + sizeof(queue_record);
 }
 
+/// Counts the messages that have been put.
 struct put_state : shadowed_state {
     std::uint64_t tail_block;
     std::uint64_t tail;
-    std::uint64_t put_count;  ///< messages that have been put
-    std::uint64_t bytes_in;   ///< of those that lie in their records, what they cost
+    std::uint64_t bytes_in;  ///< of those that lie in their records, what they cost
     std::uint64_t seen_got;   ///< of the other end, at some moment
     std::uint64_t seen_bytes_out;
 
@@ -83,10 +83,10 @@ struct put_state : shadowed_state {
     }
 };
 
+/// Counts those that have been got.
 struct get_state : shadowed_state {
     std::uint64_t head_block;
     std::uint64_t head;
-    std::uint64_t got_count;
     std::uint64_t bytes_out;
     std::uint64_t seen_put;  ///< of the other end, at some moment
 };

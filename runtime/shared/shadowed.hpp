@@ -1,13 +1,14 @@
 #pragma once
 // A few words that change together, at the price of a copy: the owner of the lock writes the new
-// state beside the current one, and the store of `version` makes it the current one.
+// state beside the current one, and the store of `current` makes it the current one.
 //
 // Invariants, and what holds if the process dies after each store:
-// 1. slots[version % 2] is the current state, and is not written while it is.
-// 2. The store of `version` is the commit: before it nothing has changed, and the next owner of the
+// 1. slots[current % 2] is the current state, and is not written while it is. The other bits of
+//    `current` are the state's count: who only wants to know that looks at one word.
+// 2. The store of `current` is the commit: before it nothing has changed, and the next owner of the
 //    lock has nothing to undo.
-// 3. Who reads without the lock believes what he has read only if `version` is the same before and
-//    after: then the slot has not been written meanwhile.
+// 3. Who reads a word without the lock believes it only if `current` is the same before and after:
+//    then it is the slot's word before it was written, or it has been committed meanwhile.
 
 #include "shared/robust_lock.hpp"
 #include "shared/word.hpp"
@@ -22,13 +23,15 @@ namespace coproc::detail {
 /// Where every such state begins.
 struct shadowed_state {
     std::uint64_t linked;  ///< the last transaction that was committed together with the state
+    std::uint64_t count;   ///< what others look at most
 };
 
 struct shadowed_head {
     static constexpr std::size_t slot_size = 64;
 
     alignas(64)::pthread_mutex_t mutex;
-    std::uint64_t version;
+    // Not in the line of the mutex, which would then be taken from its owner by every look.
+    alignas(64) std::uint64_t current;
 };
 
 template <class State>
@@ -41,13 +44,16 @@ struct shadowed : shadowed_head {
     slot slots[2];
 };
 
+/// The count of the current state.
+inline std::uint64_t peek_count(const shadowed_head& all) noexcept { return peek(all.current) / 2; }
+
 /// One word of the current state.
 template <class State, class Of>
 std::uint64_t peek(const shadowed<State>& all, std::uint64_t Of::* word) noexcept {
     for (;;) {
-        const std::uint64_t version = peek(all.version);
-        const std::uint64_t seen = peek(all.slots[version % 2].state.*word);
-        if (peek(all.version) == version) return seen;
+        const std::uint64_t current = peek(all.current);
+        const std::uint64_t seen = peek(all.slots[current % 2].state.*word);
+        if (peek(all.current) == current) return seen;
     }
 }
 
@@ -60,7 +66,7 @@ class edit {
         if (locked == locking::busy) return;
         if (locked == locking::owner_died) declare_whole(of.mutex);
         of_ = &of;
-        copy_words(&of.slots[of.version % 2].state, &now);
+        copy_words(&of.slots[of.current % 2].state, &now);
     }
     edit(const edit&) = delete;
     edit& operator=(const edit&) = delete;
@@ -75,9 +81,10 @@ class edit {
 
     /// As often as one likes.
     void commit() noexcept {
-        // Each word is seen after the store of the version that made this slot the other one.
-        copy_words(&now, &of_->slots[(of_->version + 1) % 2].state);
-        publish(of_->version, of_->version + 1);
+        // Each word is seen after the store that made this slot the other one.
+        const std::uint64_t other = (of_->current + 1) % 2;
+        copy_words(&now, &of_->slots[other].state);
+        publish(of_->current, now.count * 2 + other);
     }
 
     State now{};
