@@ -223,6 +223,11 @@ class closed_class {
     int value_ = 0;
 };
 
+// Travels as text that its codec makes.
+struct made_to_travel {
+    std::size_t size;
+};
+
 // Deeper than any message: a codec that calls itself.
 class spiral {};
 
@@ -258,6 +263,16 @@ struct coproc::codec<upside_down> {
     static result<upside_down> decode(decoder& in) {
         COPROC_TRY(auto value, in.get<std::int32_t>());
         return upside_down{-value};
+    }
+};
+template <>
+struct coproc::codec<made_to_travel> {
+    static void encode(encoder& out, const made_to_travel& from) {
+        out.put(std::string(from.size, 'x'));
+    }
+    static result<made_to_travel> decode(decoder& in) {
+        COPROC_TRY(const auto text, in.get<std::string>());
+        return made_to_travel{text.size()};
     }
 };
 template <>
@@ -610,6 +625,47 @@ TEST_CASE("codec: attached file descriptors arrive in order") {
     CHECK(in.get<handle>().value().fd() == second);
     CHECK(in.finish());
     CHECK(in.take_fd().error() == errc::bad_message);
+}
+
+TEST_CASE("codec: what is not copied is read like what is") {
+    struct parts {
+        std::string large;
+        int number;
+        std::vector<long> small;
+        coproc::bytes last;
+    };
+    const parts sent{std::string(5000, 'a'), 7, {1, 2, 3}, coproc::bytes(700, std::byte{9})};
+    encoder out;
+    {
+        const coproc::detail::borrowing large(out, 256);
+        out.put(sent);
+    }
+    const coproc::bytes whole = encoded(sent);
+    REQUIRE(out.size() == whole.size());
+    for (const std::size_t piece : {std::size_t{1}, std::size_t{1000}, whole.size()}) {
+        auto rest = out.content();
+        coproc::bytes read(whole.size());
+        for (std::size_t at = 0; at < read.size(); at += piece) {
+            rest.read(read.data() + at, std::min(piece, read.size() - at));
+        }
+        CHECK(rest.size() == 0);
+        CHECK(read == whole);
+    }
+    out.clear();
+    out.put(sent);
+    CHECK(out.to_bytes() == whole);
+}
+
+TEST_CASE("codec: what a codec of the user's has made is copied") {
+    encoder out;
+    {
+        const coproc::detail::borrowing large(out, 256);
+        out.put(made_to_travel{5000});
+    }
+    auto rest = out.content();
+    coproc::bytes read(rest.size());
+    rest.read(read.data(), read.size());
+    CHECK(read == encoded(std::string(5000, 'x')));
 }
 
 TEST_CASE("codec: file descriptors that nobody asked for are closed") {

@@ -32,6 +32,10 @@ bytes message(std::size_t number, std::size_t size) {
     std::memcpy(made.data(), &number, sizeof number);
     return made;
 }
+
+void put(byte_queue& into, const bytes& one) {
+    into.try_put(coproc::detail::message_bytes(one)).value();
+}
 std::size_t number_of(const bytes& one) {
     std::size_t number = 0;
     std::memcpy(&number, one.data(), sizeof number);
@@ -160,27 +164,17 @@ const scene scenes[] = {
     {"put small",
      false,
      {10, 10},
-     [](byte_queue& q) { q.try_put(small_message).value(); },
+     [](byte_queue& q) { put(q, small_message); },
      {{0, 1}, {0, 1, 9}},
      5},
-    {"put the first",
-     false,
-     {},
-     [](byte_queue& q) { q.try_put(small_message).value(); },
-     {{}, {9}},
-     17},
+    {"put the first", false, {}, [](byte_queue& q) { put(q, small_message); }, {{}, {9}}, 17},
     {"put into a new block",
      false,
      {4000, 4000},
-     [](byte_queue& q) { q.try_put(inline_message).value(); },
+     [](byte_queue& q) { put(q, inline_message); },
      {{0, 1}, {0, 1, 9}},
      5},
-    {"put large",
-     false,
-     {10},
-     [](byte_queue& q) { q.try_put(large_message).value(); },
-     {{0}, {0, 9}},
-     23},
+    {"put large", false, {10}, [](byte_queue& q) { put(q, large_message); }, {{0}, {0, 9}}, 23},
     {"get small", false, {10, 10}, [](byte_queue& q) { q.try_get().value(); }, {{0, 1}, {1}}, 7},
     {"get the last of a block",
      false,
@@ -239,14 +233,14 @@ std::optional<watched_queue> stage;
 void set(const scene& scene) {
     stage.emplace(scene.joinable);
     for (std::size_t i = 0; i < scene.sizes.size(); ++i) {
-        stage->queue->try_put(message(i, scene.sizes[i])).value();
+        put(*stage->queue, message(i, scene.sizes[i]));
     }
 }
 
 void check_after(const scene& scene) {
     stage->check_whole();
-    stage->queue->try_put(message(100, 50)).value();
-    stage->queue->try_put(message(101, 20'000)).value();
+    put(*stage->queue, message(100, 50));
+    put(*stage->queue, message(101, 20'000));
     numbers got = stage->drain();
     REQUIRE(got.size() >= 2);
     CHECK(got.back() == 101);

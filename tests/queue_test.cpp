@@ -12,6 +12,7 @@
 #include "support/contract.hpp"
 #include "support/processes.hpp"
 
+#include <array>
 #include <csignal>
 #include <filesystem>
 #include <map>
@@ -600,6 +601,41 @@ CO_TEST_CASE("queue: a put or get happens when it is awaited, and is a task wher
     CHECK(one == 1);
     CHECK(two == 2);
     CHECK(q.size() == 1);
+}
+
+CO_TEST_CASE("queue: a put made a task has a copy of its message", "[queue]") {
+    auto q = queue<std::string>::create().value();
+    auto text = text_of(100'000);
+    task<result<void>> later = q.put(text);
+    text = "something else";
+    (co_await std::move(later)).value();
+    const auto got = co_await q.get();
+    CHECK(got.value() == text_of(100'000));
+}
+
+CO_TEST_CASE("queue: a temporary message lives as long as its put", "[queue]") {
+    auto q = queue<std::string>::create().value();
+    auto large = q.put(text_of(100'000));
+    auto small = q.emplace("Hello");
+    (co_await std::move(large)).value();
+    (co_await std::move(small)).value();
+    const auto first = co_await q.get();
+    const auto second = co_await q.get();
+    CHECK(first.value() == text_of(100'000));
+    CHECK(second.value() == "Hello");
+}
+
+CO_TEST_CASE("queue: a message that is not as long as its type is a bad one", "[queue]") {
+    auto q = queue<int>::create().value();
+    (co_await q.put(1)).value();
+    (co_await q.get()).value();
+    constexpr std::array<std::byte, 3> cut{};
+    REQUIRE(coproc::detail::put_bytes_now(q.ref(), coproc::detail::message_bytes(cut)));
+    (co_await q.put(2)).value();
+    const auto refused = co_await q.get();
+    check_fails(refused, errc::bad_message);
+    const auto next = co_await q.get();
+    CHECK(next.value() == 2);
 }
 
 TEST_CASE("queue: a runtime runs and spawns a put and a get as it does tasks", "[queue]") {

@@ -18,9 +18,11 @@
 // if the nested objects are larger than half a KiB) does not travel.
 
 #include <coproc/bytes.hpp>
+#include <coproc/detail/message_bytes.hpp>
 #include <coproc/detail/unique_fd.hpp>
 #include <coproc/result.hpp>
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -48,6 +50,7 @@ inline constexpr bool enable_memcpy = false;
 namespace detail {
 template <class Coder>
 class nesting;
+class borrowing;
 template <class T>
 constexpr bool can_travel();
 /// Does not compile unless T can travel; says what to do.
@@ -75,6 +78,7 @@ class encoder {
     void write(std::span<const std::byte> data) { write(data.data(), data.size()); }
     void write(const void* data, std::size_t size) {
         if (size == 0) return;
+        if (size >= least_borrowed_) return borrow(data, size);
         if (size > capacity_ - size_) grow(size);
         std::memcpy(buffer_.get() + size_, data, size);
         size_ += size;
@@ -100,13 +104,23 @@ class encoder {
     result<void> status() const;
     /// Nothing has failed, and there is nothing but bytes.
     bool is_plain() const noexcept { return !failure_ && fds_.empty(); }
-    std::span<const std::byte> bytes() const noexcept { return {buffer_.get(), size_}; }
+    /// Requires: nothing has been borrowed.
+    std::span<const std::byte> bytes() const noexcept {
+        assert(borrowed_.empty());
+        return {buffer_.get(), size_};
+    }
+    std::size_t size() const noexcept { return size_ + borrowed_size_; }
+    detail::message_bytes content() const noexcept {
+        return {{buffer_.get(), size_}, borrowed_, size()};
+    }
     std::span<const int> fds() const noexcept { return fds_; }
     /// A copy of the bytes in a container of their own.
     coproc::bytes to_bytes() const;
     /// Ready for the next message; keeps the memory.
     void clear() noexcept {
         size_ = 0;
+        borrowed_size_ = 0;
+        borrowed_.clear();
         fds_.clear();
         if (!kept_.empty()) kept_.clear();
         failure_.reset();
@@ -114,11 +128,18 @@ class encoder {
 
  private:
     friend class detail::nesting<encoder>;
+    friend class detail::borrowing;
+    static constexpr std::size_t never = SIZE_MAX;
+
     void grow(std::size_t more);
+    void borrow(const void* data, std::size_t size);
 
     std::unique_ptr<std::byte[]> buffer_;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;
+    std::size_t least_borrowed_ = never;
+    std::size_t borrowed_size_ = 0;
+    std::vector<detail::borrowed_bytes> borrowed_;
     std::size_t depth_ = 0;
     std::vector<int> fds_;
     std::vector<std::shared_ptr<const void>> kept_;

@@ -233,7 +233,8 @@ class cancellation_point : public yield_awaiter {
 /// What mostly can be done at once, and then needs no coroutine; otherwise it is a task.
 /// Self provides  bool try_now()                 false: nothing has happened
 ///                result<Value> outcome()        after try_now() was true
-///                task<result<Value>> at_length()
+///                task<result<Value>> at_length()    awaited at once
+///                task<result<Value>> on_its_own()   for whoever takes a task
 /// In a canceled scope it is not tried.
 template <class Self, class Value>
 class [[nodiscard]] short_way {
@@ -242,7 +243,7 @@ class [[nodiscard]] short_way {
 
  public:
     /// The task is what a function may want that takes tasks.
-    operator whole() && { return self().at_length(); }  // NOLINT(google-explicit-constructor)
+    operator whole() && { return self().on_its_own(); }  // NOLINT(google-explicit-constructor)
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>

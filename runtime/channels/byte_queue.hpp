@@ -7,7 +7,7 @@
 // queue_layout.hpp for what lies where, shared_object.hpp for waiting and repair.
 
 #include <coproc/codec.hpp>
-#include <coproc/detail/queue_handle.hpp>
+#include <coproc/detail/queue_access.hpp>
 
 #include "channels/queue_content.hpp"
 #include "shared/shared_object.hpp"
@@ -44,7 +44,7 @@ class byte_queue final : public shared_object {
     static result<ref> open(unique_fd file, std::uint64_t fingerprint, bool joinable);
 
     /// Lifetime: `message` until the await ends.
-    static task<result<void>> put(ref self, std::span<const std::byte> message);
+    static task<result<void>> put(ref self, message_bytes message);
     /// The same for many, as many as possible under one lock and with one ring.
     static task<result<void>> put_all(ref self, message_batch messages);
     /// Decodes it, out of shared memory if it is large.
@@ -60,7 +60,7 @@ class byte_queue final : public shared_object {
     void close() noexcept;
 
     /// errc::would_block: no room, no message, or locked by a process that does not go on.
-    result<void> try_put(std::span<const std::byte> message);
+    result<void> try_put(const message_bytes& message);
     result<leased_message> try_get(use_message decode, void* argument);
     result<whole_message> try_get();
 
@@ -68,7 +68,9 @@ class byte_queue final : public shared_object {
     // small message, or one to be got.
 
     /// False: nothing has happened, put() is to be tried instead.
-    bool put_now(std::span<const std::byte> message) noexcept;
+    bool put_now(const message_bytes& message) noexcept;
+    /// A message of exactly that size.
+    short_get copy_now(std::span<std::byte> into) noexcept;
     /// Its data() is null: nothing has happened, get_now() is to be tried instead.
     std::span<const std::byte> take_now(small_content& content);
     /// What has been taken into it is done with: memory for the next one.
@@ -123,15 +125,14 @@ class byte_queue final : public shared_object {
     result<void> check_size(std::size_t size) const;
     bool may_put(std::size_t size) const noexcept;
 
-    result<progress> put_small(std::span<const std::byte> message);
+    result<progress> put_small(const message_bytes& message);
     result<progress> put_some(message_batch& rest);
-    static task<result<void>> put_large(ref self, std::span<const std::byte> message);
+    static task<result<void>> put_large(ref self, message_bytes message);
     result<progress> reserve(std::size_t size, std::uint64_t& cell);
     result<progress> lengthen(std::uint64_t cell, std::uint64_t& missing);
     result<progress> publish(std::uint64_t cell);
-    static task<result<void>> fill(ref self, std::uint64_t cell,
-                                   std::span<const std::byte> message);
-    result<void> try_fill_and_publish(std::uint64_t cell, std::span<const std::byte> message);
+    static task<result<void>> fill(ref self, std::uint64_t cell, message_bytes message);
+    result<void> try_fill_and_publish(std::uint64_t cell, message_bytes message);
     result<progress> after_put(result<progress> made) noexcept;
 
     bool may_get() const noexcept { return content_.has_messages() || content_.is_closed(); }

@@ -98,6 +98,22 @@ std::span<const std::byte> byte_queue::take_now(small_content& content) {
     return {content.get(), here.size()};
 }
 
+short_get byte_queue::copy_now(std::span<std::byte> into) noexcept {
+    if (!goes_first(queue_layout::consumers)) return short_get::not_yet;
+    bool fits = false;
+    {
+        edit<get_state> end(content_.layout().getting, get_end_);
+        if (!end) return short_get::not_yet;
+        const auto here = content_.take_here(end.now);
+        if (here.data() == nullptr) return short_get::not_yet;
+        fits = here.size() == into.size();
+        if (fits) std::memcpy(into.data(), here.data(), into.size());
+        end.commit();
+    }
+    after_change();
+    return fits ? short_get::done : short_get::bad_message;
+}
+
 result<bool> byte_queue::get_now(use_message decode, void* argument, leased_message& message) {
     if (!goes_first(queue_layout::consumers)) return false;
     taken_message taken;
@@ -224,7 +240,7 @@ std::unique_ptr<encoder> byte_queue::take_encoder() {
 }
 
 void byte_queue::keep_encoder(std::unique_ptr<encoder> used) noexcept {
-    if (used->bytes().size() > most_kept) return;
+    if (used->size() > most_kept) return;
     used->clear();
     spare_encoder_ = std::move(used);
 }

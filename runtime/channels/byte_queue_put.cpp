@@ -26,7 +26,7 @@ bool byte_queue::may_put(std::size_t size) const noexcept {
     return content_.is_closed() || content_.has_room(size);
 }
 
-bool byte_queue::put_now(std::span<const std::byte> message) noexcept {
+bool byte_queue::put_now(const message_bytes& message) noexcept {
     const std::size_t most = std::min(longest_inline, content_.layout().max_bytes);
     if (message.size() > most || !goes_first(queue_layout::producers)) return false;
     {
@@ -38,7 +38,7 @@ bool byte_queue::put_now(std::span<const std::byte> message) noexcept {
     return true;
 }
 
-task<result<void>> byte_queue::put(ref self, std::span<const std::byte> message) {
+task<result<void>> byte_queue::put(ref self, message_bytes message) {
     COPROC_CO_TRY(self->check_size(message.size()));
     if (message.size() > longest_inline) co_return co_await put_large(self, message);
     attempt_with what([&] { return self->put_small(message); },
@@ -46,7 +46,7 @@ task<result<void>> byte_queue::put(ref self, std::span<const std::byte> message)
     co_return co_await until_done(self, queue_layout::producers, what);
 }
 
-result<progress> byte_queue::put_small(std::span<const std::byte> message) {
+result<progress> byte_queue::put_small(const message_bytes& message) {
     auto made = change_put_end([&](edit<put_state>& end) -> result<progress> {
         COPROC_TRY(const progress appended, content_.append(end, experience(), message));
         if (appended == progress::done) end.commit();
@@ -65,13 +65,14 @@ result<progress> byte_queue::put_some(message_batch& rest) {
     };
     auto made = change_put_end([&](edit<put_state>& end) -> result<progress> {
         for (; goes_on(); ++count) {
-            if (!content_.append_here(end.now, rest.front())) {
-                const auto appended = content_.append(end, experience(), rest.front());
+            const message_bytes next(rest.front());
+            if (!content_.append_here(end.now, next)) {
+                const auto appended = content_.append(end, experience(), next);
                 const bool is_done = appended && appended.value() == progress::done;
                 if (!is_done && count == 0) return appended;
                 if (!is_done) break;
             }
-            bytes += rest.front().size();
+            bytes += next.size();
             rest.pop_front();
         }
         end.commit();
@@ -85,7 +86,7 @@ task<result<void>> byte_queue::put_all(ref self, message_batch messages) {
         const auto first = messages.front();
         COPROC_CO_TRY(self->check_size(first.size()));
         if (first.size() > longest_inline) {
-            COPROC_CO_TRY(co_await put_large(self, first));
+            COPROC_CO_TRY(co_await put_large(self, message_bytes(first)));
             messages.pop_front();
             continue;
         }
@@ -97,7 +98,7 @@ task<result<void>> byte_queue::put_all(ref self, message_batch messages) {
 }
 
 /// A large message is filled in without a lock, and becomes one when it is complete.
-task<result<void>> byte_queue::put_large(ref self, std::span<const std::byte> message) {
+task<result<void>> byte_queue::put_large(ref self, message_bytes message) {
     std::uint64_t cell = 0;
     attempt_with reserving([&] { return self->reserve(message.size(), cell); },
                            [&] { return self->may_put(message.size()); }, message.size());
@@ -135,25 +136,24 @@ result<progress> byte_queue::publish(std::uint64_t cell) {
         [&](edit<put_state>& end) { return content_.publish(end, experience(), cell); }));
 }
 
-task<result<void>> byte_queue::fill(ref self, std::uint64_t cell,
-                                    std::span<const std::byte> message) {
+task<result<void>> byte_queue::fill(ref self, std::uint64_t cell, message_bytes message) {
     std::uint64_t missing = blocks_for(message.size());
     attempt_with lengthening([&] { return self->lengthen(cell, missing); }, always);
     std::uint64_t block = 0;
-    while (!message.empty()) {
+    while (message.size() > 0) {
         // What has been made of the chain so far is filled before more is taken.
         const std::size_t before = message.size();
         self->content_.fill(cell, block, message);
         if (before == message.size()) {
             COPROC_CO_TRY(co_await when_unlocked(lengthening));
-        } else if (!message.empty()) {
+        } else if (message.size() > 0) {
             COPROC_CO_TRY(co_await loop_turn());
         }
     }
     co_return success();
 }
 
-result<void> byte_queue::try_put(std::span<const std::byte> message) {
+result<void> byte_queue::try_put(const message_bytes& message) {
     COPROC_TRY(check_size(message.size()));
     if (message.size() <= longest_inline) {
         COPROC_TRY(const progress made, put_small(message));
@@ -167,14 +167,13 @@ result<void> byte_queue::try_put(std::span<const std::byte> message) {
     return outcome;
 }
 
-result<void> byte_queue::try_fill_and_publish(std::uint64_t cell,
-                                              std::span<const std::byte> message) {
+result<void> byte_queue::try_fill_and_publish(std::uint64_t cell, message_bytes message) {
     std::uint64_t missing = blocks_for(message.size());
     while (missing > 0) {
         COPROC_TRY(const progress made, lengthen(cell, missing));
         COPROC_TRY(to_result(made));
     }
-    for (std::uint64_t block = 0; !message.empty();) content_.fill(cell, block, message);
+    for (std::uint64_t block = 0; message.size() > 0;) content_.fill(cell, block, message);
     COPROC_TRY(const progress made, publish(cell));
     return to_result(made);
 }

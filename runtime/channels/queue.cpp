@@ -40,8 +40,12 @@ std::unique_ptr<encoder> make_encoder(const queue_ref& to) {
     return failed;
 }
 
+bool put_bytes_now(const queue_ref& to, const message_bytes& message) noexcept {
+    return to && to->put_now(message);
+}
+
 bool put_message_now(const queue_ref& to, std::unique_ptr<encoder>& message) {
-    if (!message->is_plain() || !to->put_now(message->bytes())) return false;
+    if (!message->is_plain() || !to->put_now(message->content())) return false;
     to->keep_encoder(std::move(message));
     return true;
 }
@@ -49,7 +53,7 @@ bool put_message_now(const queue_ref& to, std::unique_ptr<encoder>& message) {
 task<result<void>> put_message(queue_ref to, std::unique_ptr<encoder> message) {
     COPROC_CO_TRY(check_message(*message));
     COPROC_CO_TRY(co_await cancellation_point());
-    COPROC_CO_TRY(co_await byte_queue::put(to, message->bytes()));
+    COPROC_CO_TRY(co_await byte_queue::put(to, message->content()));
     to->keep_encoder(std::move(message));
     co_return success();
 }
@@ -60,6 +64,9 @@ task<result<void>> put_messages(queue_ref to, message_batch messages) {
     co_return co_await byte_queue::put_all(std::move(to), std::move(messages));
 }
 
+short_get copy_message_now(const queue_ref& from, std::span<std::byte> into) noexcept {
+    return from ? from->copy_now(into) : short_get::not_yet;
+}
 std::span<const std::byte> take_message_now(const queue_ref& from, small_content& content) {
     if (!from) return {};
     return from->take_now(content);
@@ -131,7 +138,7 @@ task<result<void>> get_messages(queue_ref from, std::size_t most, use_message us
 
 result<void> try_put_message(const queue_ref& to, std::unique_ptr<encoder> message) {
     COPROC_TRY(check_message(*message));
-    COPROC_TRY(to->try_put(message->bytes()));
+    COPROC_TRY(to->try_put(message->content()));
     to->keep_encoder(std::move(message));
     return success();
 }

@@ -99,15 +99,15 @@ std::uint64_t queue_content::oldest_lease() const noexcept {
 // -- putting
 
 result<progress> queue_content::append(edit<put_state>& end, lock_experience& pool,
-                                       std::span<const std::byte> bytes) const {
-    if (append_here(end.now, bytes)) return progress::done;
-    if (!has_room(end.now, bytes.size())) return progress::not_yet;
+                                       const message_bytes& message) const {
+    if (append_here(end.now, message)) return progress::done;
+    if (!has_room(end.now, message.size())) return progress::not_yet;
     transaction changing(layout(), pool);
     if (!changing) return progress::busy;
     COPROC_TRY(const progress opened, open_block(changing, end.now));
     if (opened != progress::done) return opened;
-    write_record(end.now, {static_cast<std::uint32_t>(bytes.size()), 0}, bytes);
-    end.now.bytes_in += cost_of(bytes.size());
+    write_record(end.now, {static_cast<std::uint32_t>(message.size()), 0}, message);
+    end.now.bytes_in += cost_of(message.size());
     changing.commit_with(end);
     return progress::done;
 }
@@ -147,7 +147,7 @@ result<progress> queue_content::publish(edit<put_state>& end, lock_experience& p
         COPROC_TRY(const progress opened, open_block(changing, end.now));
         if (opened != progress::done) return opened;
     }
-    write_record(end.now, {0, static_cast<std::uint32_t>(cell)}, {});
+    write_record(end.now, {0, static_cast<std::uint32_t>(cell)}, message_bytes({}));
     changing.subtract(layout().filling_count, 1);
     changing.set(pool_.cell(cell).state, queue_cell::queued);
     changing.set(pool_.cell(cell).owner, 0);
@@ -304,15 +304,13 @@ bool queue_content::forget(transaction& changing, participant dead,
 // -- the bytes of cells
 
 void queue_content::fill(std::uint64_t cell_number, std::uint64_t& block,
-                         std::span<const std::byte>& rest) const noexcept {
-    for (std::size_t filled = 0; filled < slice && !rest.empty(); filled += block_size) {
+                         message_bytes& rest) const noexcept {
+    for (std::size_t filled = 0; filled < slice && rest.size() > 0; filled += block_size) {
         const std::uint64_t next =
             block == 0 ? pool_.cell(cell_number).block : pool_.block(block).next;
         if (next == 0) return;
         block = next;
-        const auto part = rest.first(std::min(rest.size(), block_size));
-        std::memcpy(pool_.bytes(block).data(), part.data(), part.size());
-        rest = rest.subspan(part.size());
+        rest.read(pool_.bytes(block).data(), std::min(rest.size(), block_size));
     }
 }
 

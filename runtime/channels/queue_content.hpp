@@ -4,6 +4,7 @@
 // byte_queue.
 
 #include <coproc/bytes.hpp>
+#include <coproc/detail/message_bytes.hpp>
 
 #include "channels/block_pool.hpp"
 
@@ -62,9 +63,9 @@ class queue_content {
 
     /// A small message, at the tail; committed by the caller, at the latest when the lock goes.
     result<progress> append(edit<put_state>& end, lock_experience& pool,
-                            std::span<const std::byte> bytes) const;
+                            const message_bytes& message) const;
     /// The same where nothing but the end has to be changed; otherwise false, and nothing is.
-    bool append_here(put_state& end, std::span<const std::byte> bytes) const noexcept;
+    bool append_here(put_state& end, const message_bytes& message) const noexcept;
     /// A cell of ours for a large one, whose chain of blocks is lengthened and filled afterwards.
     result<progress> reserve(edit<put_state>& end, lock_experience& pool, std::uint64_t size,
                              std::uint64_t& cell) const;
@@ -102,24 +103,18 @@ class queue_content {
     const queue_cell& cell(std::uint64_t number) const noexcept { return pool_.cell(number); }
     /// Fills the chain of a cell with `rest`, as far as it has been made and at most a megabyte;
     /// goes on behind `block`, which is 0 at first.
-    void fill(std::uint64_t cell, std::uint64_t& block,
-              std::span<const std::byte>& rest) const noexcept;
+    void fill(std::uint64_t cell, std::uint64_t& block, message_bytes& rest) const noexcept;
     /// The next part of a message that lies in a cell; goes on behind `block`, which is 0 at first.
     std::span<const std::byte> next_piece(const taken_message& from,
                                           std::uint64_t& block) const noexcept;
 
  private:
-    std::uint64_t put_count() const noexcept {
-        return peek_count(layout().putting);
-    }
-    std::uint64_t got_count() const noexcept {
-        return peek_count(layout().getting);
-    }
+    std::uint64_t put_count() const noexcept { return peek_count(layout().putting); }
+    std::uint64_t got_count() const noexcept { return peek_count(layout().getting); }
     bool is_within_limits(const put_state& end, std::uint64_t size) const noexcept;
     bool has_room(put_state& end, std::uint64_t size) const noexcept;
     result<progress> open_block(transaction& changing, put_state& end) const;
-    void write_record(put_state& end, queue_record record,
-                      std::span<const std::byte> bytes) const noexcept;
+    void write_record(put_state& end, queue_record record, message_bytes message) const noexcept;
 
     queue_record record_at(const get_state& end) const noexcept;
     result<progress> take_returned(lock_experience& pool, taken_message& into) const noexcept;
@@ -156,19 +151,19 @@ inline bool queue_content::has_room(put_state& end, std::uint64_t size) const no
 }
 
 inline void queue_content::write_record(put_state& end, queue_record record,
-                                        std::span<const std::byte> bytes) const noexcept {
+                                        message_bytes message) const noexcept {
     std::byte* const at = pool_.bytes(end.tail_block).data() + end.tail;
     std::memcpy(at, &record, sizeof record);
-    if (!bytes.empty()) std::memcpy(at + sizeof record, bytes.data(), bytes.size());
-    end.tail += cost_of(bytes.size());
+    end.tail += cost_of(message.size());
     ++end.count;
+    message.read(at + sizeof record, message.size());
 }
 
 inline bool queue_content::append_here(put_state& end,
-                                       std::span<const std::byte> bytes) const noexcept {
-    if (!end.fits(bytes.size()) || !has_room(end, bytes.size())) return false;
-    write_record(end, {static_cast<std::uint32_t>(bytes.size()), 0}, bytes);
-    end.bytes_in += cost_of(bytes.size());
+                                       const message_bytes& message) const noexcept {
+    if (!end.fits(message.size()) || !has_room(end, message.size())) return false;
+    end.bytes_in += cost_of(message.size());
+    write_record(end, {static_cast<std::uint32_t>(message.size()), 0}, message);
     return true;
 }
 

@@ -74,7 +74,7 @@ struct put_state : shadowed_state {
     std::uint64_t tail_block;
     std::uint64_t tail;
     std::uint64_t bytes_in;  ///< of those that lie in their records, what they cost
-    std::uint64_t seen_got;   ///< of the other end, at some moment
+    std::uint64_t seen_got;  ///< of the other end, at some moment
     std::uint64_t seen_bytes_out;
 
     /// Is there room for it in the block of the tail, and for the record that names the next block?

@@ -20,6 +20,11 @@ void encoder::grow(std::size_t more) {
     capacity_ = capacity;
 }
 
+void encoder::borrow(const void* data, std::size_t size) {
+    borrowed_.push_back({size_, {static_cast<const std::byte*>(data), size}});
+    borrowed_size_ += size;
+}
+
 void encoder::write_count(std::size_t count) {
     const bool is_short = count < long_count;
     const auto first = is_short ? static_cast<std::uint8_t>(count) : long_count;
@@ -81,6 +86,28 @@ result<detail::unique_fd> decoder::take_fd() {
 }
 
 namespace detail {
+
+void message_bytes::read_parts(std::byte* into, std::size_t count) noexcept {
+    size_ -= count;
+    while (count > 0) {
+        const bool is_own = borrowed_.empty() || read_ < borrowed_.front().before;
+        const std::size_t own_end = borrowed_.empty() ? own_.size() : borrowed_.front().before;
+        const auto next = is_own ? own_.subspan(read_, own_end - read_)
+                                 : borrowed_.front().part.subspan(of_part_);
+        const std::size_t taken = std::min(count, next.size());
+        std::memcpy(into, next.data(), taken);
+        into += taken;
+        count -= taken;
+        if (is_own) {
+            read_ += taken;
+        } else if (taken < next.size()) {
+            of_part_ += taken;
+        } else {
+            borrowed_ = borrowed_.subspan(1);
+            of_part_ = 0;
+        }
+    }
+}
 
 // Here and not in the header: inlined into a program, GCC 12 takes it for an overflow.
 coproc::bytes copy_of(std::span<const std::byte> data) { return {data.begin(), data.end()}; }

@@ -139,14 +139,34 @@ class nesting {
 
 void fail_too_deep(encoder& out);
 
+/// Sets from which size on what is written is not copied. A user's codec may write what it has made
+/// itself, and is copied whatever it writes.
+class borrowing {
+ public:
+    static constexpr std::size_t never = encoder::never;
+    /// Less is copied as fast as it is remembered.
+    static constexpr std::size_t worthwhile = 256;
+
+    borrowing(encoder& out, std::size_t least) noexcept
+        : out_(out), before_(std::exchange(out.least_borrowed_, least)) {}
+    ~borrowing() { out_.least_borrowed_ = before_; }
+    borrowing(const borrowing&) = delete;
+    borrowing& operator=(const borrowing&) = delete;
+
+ private:
+    encoder& out_;
+    std::size_t before_;
+};
+
 template <class T>
 void encode_value(encoder& out, const T& value) {
     if constexpr (has_codec<T>) {
         const nesting<encoder> level(out, sizeof(T));
         if (level.too_deep()) return fail_too_deep(out);
-        const std::size_t before = out.bytes().size();
+        const borrowing nothing(out, borrowing::never);
+        const std::size_t before = out.size();
         codec<T>::encode(out, value);
-        if (out.bytes().size() == before) out.write("", 1);
+        if (out.size() == before) out.write("", 1);
     } else {
         builtin<T>::encode(out, value);
     }
