@@ -88,11 +88,6 @@ result<void> secure_memory(int fd, std::size_t offset, std::size_t size) {
     return give_memory(fd, offset, size);
 }
 
-void prepare_to_write(std::byte* from, std::size_t size) noexcept {
-    constexpr int populate_write = 23;  // MADV_POPULATE_WRITE, which older headers do not have
-    (void)::madvise(from, size, populate_write);
-}
-
 namespace {
 
 // An autobound name is a zero byte and five hexadecimal digits; as a number, the digits.

@@ -23,9 +23,6 @@ result<void> give_memory(int fd, std::size_t offset, std::size_t size);
 /// The same for up to 1 MiB. What is larger stays sparse, unless this kernel would then refuse it
 /// by a SIGBUS (vm.overcommit_memory = 2: no more is promised than there is).
 result<void> secure_memory(int fd, std::size_t offset, std::size_t size);
-/// Spares who is going to write there, where the file has memory, a page fault for each page. A
-/// hint, which kernels before 5.14 do not take.
-void prepare_to_write(std::byte* from, std::size_t size) noexcept;
 
 /// A bell: a datagram socket with a name that the kernel has made up, in the abstract namespace
 /// of this network namespace (unix(7), "autobind").
