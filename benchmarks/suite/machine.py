@@ -12,8 +12,6 @@ PACKAGES = (
 
 
 def described(build):
-    cache = _cmake_cache(build)
-    compiler = cache.get("CMAKE_CXX_COMPILER", "c++")
     commit = _output("git", "rev-parse", "--short=12", "HEAD")
     return {
         "kernel": platform.release(),
@@ -23,19 +21,27 @@ def described(build):
         "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "none",
         "virtual": bool(re.search(r"^flags.*\bhypervisor\b", _read("/proc/cpuinfo"), re.M)),
-        "compiler": _output(compiler, "--version").partition("\n")[0],
-        "build": f"{cache.get('CMAKE_BUILD_TYPE', '')} "
-        f"{cache.get('CMAKE_CXX_FLAGS_RELEASE', '')}".strip(),
-        "packages": _packages(),
+        **built(build),
+        "packages": packages(PACKAGES),
         "commit": commit or "unknown: not a git work tree",
         "dirty": bool(commit and _output("git", "status", "--porcelain")),
     }
 
 
-def _packages():
-    shown = _output(
-        "dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n", *PACKAGES
-    )
+def built(build):
+    """With which compiler, and how."""
+    cache = _cmake_cache(build)
+    compiler = cache.get("CMAKE_CXX_COMPILER", "c++")
+    flags = (cache.get(f"CMAKE_{kind}", "") for kind in ("BUILD_TYPE", "CXX_FLAGS_RELEASE"))
+    return {
+        "compiler": _output(compiler, "--version").partition("\n")[0],
+        "build": " ".join(flags).strip(),
+    }
+
+
+def packages(names):
+    """The versions of those that are installed."""
+    shown = _output("dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n", *names)
     lines = (line.split() for line in shown.splitlines())
     return {words[1]: words[2] for words in lines if words[0] == "installed"}
 
