@@ -176,6 +176,15 @@ void command::wait_for_error(std::string_view text) {
     }
 }
 
+std::string command::first_line() {
+    const auto limit = clock::now() + patience;
+    while (ended_.out.find('\n') == std::string::npos) {
+        REQUIRE(out_.get() >= 0);
+        pump(limit);
+    }
+    return ended_.out.substr(0, ended_.out.find('\n'));
+}
+
 ended_command command::finish() {
     const auto limit = clock::now() + patience;
     while (!has_ended_ || out_.get() >= 0 || err_.get() >= 0) pump(limit);

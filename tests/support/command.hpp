@@ -46,6 +46,8 @@ class command {
     void type(std::string_view keys) const;
     /// Reads on until stderr has `text` in it.
     void wait_for_error(std::string_view text);
+    /// Reads on until stdout has a whole line, the first; gives it without its end.
+    std::string first_line();
     /// Until both streams are at their end and the program is, too.
     ended_command finish();
 

@@ -1,0 +1,164 @@
+// The example http_server under load: it loses nothing, leaves nothing and stays responsive.
+
+#include "support/catch.hpp"
+#include "support/command.hpp"
+#include "support/http_peers.hpp"
+#include "support/processes.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <regex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using coproc::testing::command;
+using coproc::testing::curl;
+using coproc::testing::http_server;
+using coproc::testing::tcp_client;
+using coproc::testing::wait_until;
+
+bool is_long() { return std::getenv("COPROC_TEST_LONG") != nullptr; }
+
+/// ApacheBench, asking `requests` times. It goes on whatever the answers are.
+std::vector<std::string> bench(int requests, const std::string& url,
+                               const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words{"ab", "-q", "-r", "-k", "-n", std::to_string(requests)};
+    words.insert(words.end(), more.begin(), more.end());
+    words.push_back(url);
+    return words;
+}
+
+/// What ab says of itself; 0 for a line that is not there.
+double value_of(const std::string& name, const std::string& out) {
+    std::smatch found;
+    const std::regex line(name + ":? +([0-9.]+)");
+    return std::regex_search(out, found, line) ? std::stod(found[1]) : 0;
+}
+
+void stop(http_server& server) {
+    server.send_signal(SIGTERM);
+    server.finish();
+}
+
+}  // namespace
+
+namespace {
+
+/// The oldest, which mostly is the fork server, is killed seldom: three in a row would be the last.
+bool kill_one(std::vector<::pid_t> alive, std::minstd_rand& random) {
+    if (random() % 20 > 0 && !alive.empty()) alive.erase(std::ranges::min_element(alive));
+    return !alive.empty() && ::kill(alive[random() % alive.size()], SIGKILL) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("http_server: nothing is left of many requests whose children are killed at random",
+          "[process][long]") {
+    const int requests = is_long() ? 100'000 : 2'000;
+    http_server server({"--queue", "100", "--deadline", "100000"}, http_server::log::dropped);
+    server.warm_up();
+    const std::size_t fds = server.open_fds();
+
+    command values(bench(requests * 8 / 10, server.url("/primes?below=2000"), {"-c", "8"}));
+    command streams(bench(requests / 10, server.url("/count?to=10000"), {"-c", "2"}));
+    command untrusted(bench(requests / 10, server.url("/words"), {"-c", "2", "-p", "/etc/passwd"}));
+    const auto running = [&] {
+        return coproc::testing::is_running(values.pid()) ||
+               coproc::testing::is_running(streams.pid()) ||
+               coproc::testing::is_running(untrusted.pid());
+    };
+    std::minstd_rand random(4711);
+    int killed = 0;
+    while (running()) {
+        killed += kill_one(coproc::testing::children_of(server.pid()), random) ? 1 : 0;
+        std::this_thread::sleep_for(std::chrono::milliseconds(random() % 10));
+    }
+
+    double failed = 0;
+    for (command* one : {&values, &streams, &untrusted}) {
+        const auto ended = one->finish();
+        INFO(ended.out << ended.err);
+        CHECK(ended.code == 0);
+        const double all = value_of("Complete requests", ended.out);
+        CHECK(all == (one == &values ? requests * 8 / 10 : requests / 10));
+        failed += value_of("Non-2xx responses", ended.out);
+        CHECK(value_of("Non-2xx responses", ended.out) < all);
+    }
+    CHECK(killed > 0);
+    CHECK(failed > 0);
+    CHECK(failed <= 2.0 * killed);
+    WARN(requests << " requests, " << killed << " children killed, " << failed << " answered 5xx");
+    CHECK(curl({server.url("/primes?below=10")}).status == 200);
+    wait_until("the clients' fds are closed", [&] { return server.open_fds() <= fds; });
+    CHECK(coproc::testing::children_of(server.pid()).size() <= 1);  // the fork server
+    stop(server);
+}
+
+TEST_CASE("http_server: cheap requests are answered while all children are busy", "[process]") {
+    http_server server({"--slots", "4", "--queue", "4", "--deadline", "100000"});
+    server.warm_up();
+    std::vector<tcp_client> busy;
+    for (int i = 0; i < 8; ++i) busy.emplace_back(server.port()).get("/spin");
+    wait_until("all run", [&] { return server.workers().size() == 4; });
+    const auto before = server.workers();
+    const auto ended = command(bench(2'000, server.url("/ping"), {"-c", "4"})).finish();
+    INFO(ended.out << ended.err);
+    CHECK(value_of("Complete requests", ended.out) == 2'000);
+    CHECK(value_of("Failed requests", ended.out) == 0);
+    CHECK(value_of("Non-2xx responses", ended.out) == 0);
+    CHECK(server.workers() == before);
+    busy.clear();
+    wait_until("nobody runs", [&] { return server.workers().empty(); });
+    stop(server);
+}
+
+namespace {
+
+/// Milliseconds that 99 of 100 pings took at most.
+double slow_ping(const http_server& server) {
+    const std::string file = std::filesystem::temp_directory_path() /
+                             ("coproc-http-" + std::to_string(server.pid()) + ".csv");
+    const auto ended = command(bench(3'000, server.url("/ping"), {"-c", "1", "-e", file})).finish();
+    REQUIRE(ended.code == 0);
+    std::ifstream table(file);
+    double found = 0;
+    for (std::string line; std::getline(table, line);) {
+        if (line.compare(0, 3, "99,") == 0) found = std::stod(line.substr(3));
+    }
+    std::filesystem::remove(file);
+    REQUIRE(found > 0);
+    return found;
+}
+
+double median(std::vector<double> all) {
+    std::sort(all.begin(), all.end());
+    return all[all.size() / 2];
+}
+
+}  // namespace
+
+TEST_CASE("http_server: cheap requests are as fast while expensive ones run", "[process][serial]") {
+    if (!is_long()) return;  // it looks at the clock
+    http_server server({"--slots", "2", "--deadline", "100000"});
+    server.warm_up();
+    std::vector<double> idle;
+    std::vector<double> busy;
+    for (int round = 0; round < 15; ++round) {
+        idle.push_back(slow_ping(server));
+        const command expensive(bench(1'000'000, server.url("/primes?below=300000"), {"-c", "4"}));
+        wait_until("they run", [&] { return server.workers().size() == 2; });
+        busy.push_back(slow_ping(server));
+    }
+    WARN("99 of 100 pings: " << median(idle) << " ms idle, " << median(busy) << " ms busy");
+    CHECK(median(busy) < 2 * median(idle));
+    stop(server);
+}
