@@ -50,8 +50,8 @@ http::status status_of(const coproc::error& failed) {
     if (failed == coproc::errc::timed_out) return http::status::gateway_timeout;
     if (failed.child_pid() != 0) return http::status::internal_server_error;
     // The server is about to end, or the machine refuses it a process, memory or an fd.
-    const bool refused = failed == coproc::errc::canceled ||
-                         failed.code().category() == std::system_category();
+    const bool refused =
+        failed == coproc::errc::canceled || failed.code().category() == std::system_category();
     return refused ? http::status::service_unavailable : http::status::internal_server_error;
 }
 
@@ -75,8 +75,8 @@ class http_server final : public http_host {
           all_gone_(std::move(all_gone)) {
         within_limits_.nice = 19;  // the loop comes first
         within_limits_.limits.core_size = 0;
-        if (chosen.memory > 0)
-            within_limits_.limits.address_space = std::uint64_t(chosen.memory) << 20;
+        const auto memory = static_cast<std::uint64_t>(chosen.memory) << 20;
+        if (memory > 0) within_limits_.limits.address_space = memory;
     }
 
  private:
@@ -116,6 +116,7 @@ class http_server final : public http_host {
     void words(order asked) {
         coproc::process_options untrusted = within_limits_;
         untrusted.method = coproc::start_method::spawn;
+        untrusted.clear_environment = true;
         serve(asked, coproc::call(untrusted, count_words, std::move(asked.body)));
     }
     void crash(order asked) { serve(asked, coproc::call(within_limits_, abort_at_once)); }
@@ -136,8 +137,8 @@ class http_server final : public http_host {
     void admit(const order& asked, Answering answering) {
         auto place = requests_.try_acquire();
         if (!place) return asked.from->respond(overloaded());
-        coproc::spawned<void> task = rt_.spawn(answering(std::move(place).value()));
-        asked.from->when_gone([task]() mutable { task.cancel(); });
+        auto answer = rt_.spawn(answering(std::move(place).value()));
+        asked.from->when_gone([answer]() mutable { answer.cancel(); });
     }
 
     // A child's value.
@@ -170,10 +171,10 @@ class http_server final : public http_host {
         options.kill_on_drop = true;
         options.standard_output = coproc::redirection::to(ends.second);
         coproc::process child(options, count_up, asked.number);
-        COPROC_CO_TRY(co_await child.start());
+        COPROC_CO_TRY(co_await coproc::timeout(deadline_, child.start()));
         ends.second.close();  // the child's is the only one left
         COPROC_CO_TRY(co_await pass_on(ends.first, *asked.from));
-        COPROC_CO_TRY(const auto status, co_await child.join());
+        COPROC_CO_TRY(const auto status, co_await coproc::timeout(deadline_, child.join()));
         if (!status.success()) {
             co_return coproc::error(coproc::errc::child_failed, status.to_string());
         }
@@ -269,10 +270,7 @@ int main(int argc, char** argv) {
     if (auto code = coproc::run_if_child()) return *code;
     const auto chosen = parse_settings(argc, argv);
     if (!chosen) {
-        std::fputs(
-            "usage: http_server [--port N] [--slots N] [--queue N] [--deadline MS] "
-            "[--memory MB] [--grace MS]\n",
-            stderr);
+        std::fputs(usage, stderr);
         return 2;
     }
     std::signal(SIGPIPE, SIG_IGN);  // libuv writes to clients that have gone

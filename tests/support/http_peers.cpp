@@ -106,6 +106,11 @@ void tcp_client::get(std::string_view target) const {
     send("GET " + std::string(target) + " HTTP/1.1\r\nHost: test\r\n\r\n");
 }
 
+bool tcp_client::has_received() const {
+    ::pollfd wait{socket_.get(), POLLIN, 0};
+    return !received_.empty() || ::poll(&wait, 1, 0) == 1;
+}
+
 bool tcp_client::receive_some() {
     ::pollfd wait{socket_.get(), POLLIN, 0};
     INFO("received: " << received_.substr(0, 2000));

@@ -61,6 +61,8 @@ class tcp_client {
     std::string receive_until(std::string_view text);
     /// The rest, to the end of the stream.
     std::string receive_all();
+    /// Something has come that nobody has read.
+    bool has_received() const;
     void close() { socket_.reset(); }
 
  private:
