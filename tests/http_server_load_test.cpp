@@ -62,9 +62,9 @@ bool kill_one(std::vector<::pid_t> alive, std::minstd_rand& random) {
 }  // namespace
 
 TEST_CASE("http_server: nothing is left of many requests whose children are killed at random",
-          "[process][long]") {
+          "[process][serial][long]") {
     const int requests = is_long() ? 100'000 : 2'000;
-    http_server server({"--queue", "100", "--deadline", "100000"}, http_server::log::dropped);
+    http_server server({"--queue", "100"}, http_server::log::dropped);
     server.warm_up();
     const std::size_t fds = server.open_fds();
 
@@ -104,7 +104,7 @@ TEST_CASE("http_server: nothing is left of many requests whose children are kill
 }
 
 TEST_CASE("http_server: cheap requests are answered while all children are busy", "[process]") {
-    http_server server({"--slots", "4", "--queue", "4", "--deadline", "100000"});
+    http_server server({"--slots", "4", "--queue", "4"});
     server.warm_up();
     std::vector<tcp_client> busy;
     for (int i = 0; i < 8; ++i) busy.emplace_back(server.port()).get("/spin");
@@ -148,7 +148,7 @@ double median(std::vector<double> all) {
 
 TEST_CASE("http_server: cheap requests are as fast while expensive ones run", "[process][serial]") {
     if (!is_long()) return;  // it looks at the clock
-    http_server server({"--slots", "2", "--deadline", "100000"});
+    http_server server({"--slots", "2"});
     server.warm_up();
     std::vector<double> idle;
     std::vector<double> busy;

@@ -239,7 +239,7 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
         const auto size = static_cast<unsigned>(made->bytes.size());
         const uv_buf_t buffer = uv_buf_init(made->bytes.data(), size);
         if (uv_write(&made->request, stream(), &buffer, 1, &on_written) != 0) return close();
-        made.release();
+        (void)made.release();  // until on_written
         ++writing_;
         be_patient(limits_.patience);
     }

@@ -85,7 +85,7 @@ class http_server final : public http_host {
     struct route {
         http::verb method;
         std::string_view target;
-        void (http_server::*serve)(order asked);
+        void (http_server::*serve)(order& asked);
     };
     static const std::array<route, 7> routes;
 
@@ -98,7 +98,8 @@ class http_server final : public http_host {
             if (!head && asked.method() != one.method) return refuse_method(*from, one);
             const auto number = numbered ? to_number(target.substr(one.target.size())) : 0;
             if (!number) return from->respond(http_reason(http::status::bad_request));
-            return (this->*one.serve)({from, one.target, *number, std::move(asked.body())});
+            order made{from, one.target, *number, std::move(asked.body())};
+            return (this->*one.serve)(made);
         }
         from->respond(http_reason(http::status::not_found));
     }
@@ -109,20 +110,20 @@ class http_server final : public http_host {
         from.respond(std::move(refused));
     }
 
-    void ping(order asked) { asked.from->respond(http_text(http::status::ok, "pong\n")); }
-    void primes(order asked) {
+    void ping(order& asked) { asked.from->respond(http_text(http::status::ok, "pong\n")); }
+    void primes(order& asked) {
         serve(asked, coproc::call(within_limits_, count_primes, asked.number));
     }
-    void words(order asked) {
+    void words(order& asked) {
         coproc::process_options untrusted = within_limits_;
         untrusted.method = coproc::start_method::spawn;
         untrusted.clear_environment = true;
         serve(asked, coproc::call(untrusted, count_words, std::move(asked.body)));
     }
-    void crash(order asked) { serve(asked, coproc::call(within_limits_, abort_at_once)); }
-    void spin(order asked) { serve(asked, coproc::call(within_limits_, never_end)); }
-    void bomb(order asked) { serve(asked, coproc::call(within_limits_, devour_memory)); }
-    void count(order asked) {
+    void crash(order& asked) { serve(asked, coproc::call(within_limits_, abort_at_once)); }
+    void spin(order& asked) { serve(asked, coproc::call(within_limits_, never_end)); }
+    void bomb(order& asked) { serve(asked, coproc::call(within_limits_, devour_memory)); }
+    void count(order& asked) {
         admit(asked, [&](permit place) { return answer_in_pieces(asked, std::move(place)); });
     }
 

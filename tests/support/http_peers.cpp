@@ -22,7 +22,7 @@ constexpr int patience_ms = 100'000;
 
 std::vector<std::string> words_of(std::vector<std::string> options, http_server::log wanted) {
     const std::string program = std::string(COPROC_EXAMPLES_DIR) + "/http_server/http_server";
-    std::vector<std::string> words{program, "--port", "0"};
+    std::vector<std::string> words{program, "--port", "0", "--deadline", "100000"};
     if (wanted == http_server::log::dropped) {
         words.insert(words.begin(), {"sh", "-c", "exec \"$@\" 2>/dev/null", "sh"});
     }

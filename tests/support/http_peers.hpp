@@ -14,7 +14,8 @@
 
 namespace coproc::testing {
 
-/// On a port of its own. All processes of it are gone with the object.
+/// On a port of its own, with a deadline that nobody reaches. All processes of it are gone with the
+/// object.
 class http_server {
  public:
     enum class log { kept, dropped };  ///< more than a pipe's room has to be dropped
