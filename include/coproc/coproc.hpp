@@ -36,5 +36,6 @@
 #include <coproc/task.hpp>
 #include <coproc/this_process.hpp>
 #include <coproc/timeout.hpp>
+#include <coproc/version.hpp>
 #include <coproc/when_all.hpp>
 #include <coproc/when_any.hpp>

@@ -6,6 +6,7 @@
 #include <coproc/codec.hpp>
 #include <coproc/detail/target.hpp>
 #include <coproc/log.hpp>
+#include <coproc/version.hpp>
 
 #include "processes/placement_linux.hpp"
 
@@ -97,6 +98,6 @@ inline constexpr std::size_t longest_text = std::size_t{16} * 1024;
 inline constexpr std::size_t longest_report = std::size_t{64} * 1024;
 
 /// Version and layout of everything that parent and child exchange.
-inline constexpr const char* build_identity = "coproc 0.1.0";
+inline constexpr const char* build_identity = "coproc " COPROC_VERSION_STRING;
 
 }  // namespace coproc::detail::control
