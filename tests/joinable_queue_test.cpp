@@ -42,6 +42,24 @@ class joining : public coproc::testing::operation_under_contract {
 };
 const coproc::testing::contract_row<joining> join_row("joinable_queue::join");
 
+class leasing : public coproc::testing::operation_under_contract {
+    task<void> set_up() override {
+        queue_.emplace(joinable_queue<int>::create().value());
+        co_return;
+    }
+    task<result<void>> attempt() override {
+        COPROC_CO_TRY(auto job, co_await queue_->lease());
+        co_return job.done();
+    }
+    task<void> release() override { (co_await queue_->put(1)).value(); }
+    task<void> tear_down() override {
+        queue_.reset();
+        co_return;
+    }
+    std::optional<joinable_queue<int>> queue_;
+};
+const coproc::testing::contract_row<leasing> lease_row("joinable_queue::lease");
+
 template <class T>
 void check_fails(const result<T>& outcome, errc why) {
     REQUIRE_FALSE(outcome.has_value());

@@ -67,9 +67,20 @@ class getting : public coproc::testing::operation_under_contract {
         queue_.reset();
         co_return;
     }
+
+ protected:
     std::optional<queue<int>> queue_;
 };
 const coproc::testing::contract_row<getting> get_row("queue::get");
+
+class getting_some : public getting {
+    task<result<void>> attempt() override {
+        COPROC_CO_TRY(const auto some, co_await queue_->get_some(10));
+        CHECK_FALSE(some.empty());
+        co_return coproc::success();
+    }
+};
+const coproc::testing::contract_row<getting_some> get_some_row("queue::get_some");
 
 class putting : public coproc::testing::operation_under_contract {
     task<void> set_up() override {
@@ -271,6 +282,21 @@ CO_TEST_CASE("queue: a put_all larger than the queue goes on as there is room", 
     }
     const auto put = co_await putting_all;
     CHECK(put.has_value());
+}
+
+CO_TEST_CASE("queue: a put_all that is canceled has put some from the first on", "[queue]") {
+    auto q = queue<int>::create({.max_size = 2}).value();
+    const std::vector<int> all{1, 2, 3, 4};
+    const auto late = co_await coproc::timeout(1ms, q.put_all(all));
+    check_fails(late, errc::timed_out);
+    CHECK(q.size() == 2);
+    q.close().value();
+    const auto one = co_await q.get();
+    const auto two = co_await q.get();
+    CHECK(one.value() == 1);
+    CHECK(two.value() == 2);
+    const auto none = co_await q.get();
+    check_fails(none, errc::closed);
 }
 
 CO_TEST_CASE("queue: many waiters of one process are served in the order of their coming",
