@@ -82,8 +82,8 @@ std::vector<std::string> path_of(std::string name) {
 /// Does the header declare the function, in a class that it defines or in a namespace?
 bool declares(const std::string& header, const std::vector<std::string>& path) {
     if (path.size() < 2) return false;  // in an unnamed namespace
-    const std::string owner = path.at(path.size() - 2);
-    const std::string function = path.back();
+    const std::string& owner = path.at(path.size() - 2);
+    const std::string& function = path.back();
     if (header.find(function + "(") == std::string::npos) return false;
     if (owner == "coproc" || owner == "detail" || owner == "frame_pool") {
         return std::regex_search(header,
