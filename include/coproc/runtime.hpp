@@ -5,14 +5,18 @@
 //   auto server = rt.spawn(serve());          // runs when the host calls uv_run
 //   …  co_await rt.shutdown();                // in a task: cancels and joins all others
 //
-// A program may have several, each in its own thread. All members are for the loop's thread, but
-// for post(). An idle runtime makes no system call and does not keep the host's loop alive.
+// A host whose loop is not libuv's drives a runtime that has its own: fd(), next_timeout(),
+// run_ready(). A program may have several, each in its own thread. All members are for the loop's
+// thread, but for post(). An idle runtime makes no system call and does not keep the host's loop
+// alive.
 
 #include <coproc/detail/root.hpp>
 #include <coproc/task.hpp>
 
 #include <cassert>
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -150,6 +154,30 @@ class runtime : public runtime_ref {
         return finish(
             detail::root_of<T>::start(home(), std::move(body), detail::root::kind::service));
     }
+
+    // A foreign loop (epoll, Asio, GLib, Qt …) drives a runtime made by create() in three steps:
+    //
+    //   rt.run_ready();                                    // at first, and after each wait
+    //   auto longest = rt.next_timeout();
+    //   … until rt.fd() is readable, or `longest` has passed …
+    //
+    // That is all: what is done to the runtime meanwhile, in the host's callbacks (spawn, cancel)
+    // or in another thread (post), makes the fd readable, and does not change next_timeout().
+
+    /// Readable while there is something to do, but for timers that are due; an epoll fd, watched
+    /// level-triggered or waited for anew after each run_ready(). For poll, epoll and the like
+    /// only, and not the host's to close: it is gone with the runtime.
+    int fd() const noexcept;
+
+    /// How long the host may wait at most, in whole milliseconds, rounded so that a wait which ends
+    /// on time finds the timer due: 0 if something is ready, nothing if only the fd can tell. Valid
+    /// until the next run_ready(), or until you start a handle of your own on uv_loop().
+    std::optional<std::chrono::milliseconds> next_timeout() const noexcept;
+
+    /// Does what can be done now, and never waits. At most four turns of the loop, each with 256
+    /// resumptions of tasks; if there is more to do, next_timeout() is 0, and the host goes first.
+    /// Requires: the runtime has its own loop, which is not running: no task calls this.
+    void run_ready();
 
     /// The libuv loop, for handles of your own, which are closed before the runtime is destroyed.
     uv_loop_s* uv_loop() const noexcept;

@@ -130,7 +130,9 @@ void loop::push_front(ready_node& node) noexcept {
 
 /// The queue is no longer empty: libuv must not block before it has been drained.
 void loop::wake() noexcept {
-    if (!draining_) uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
+    if (draining_) return;
+    uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
+    if (is_driven_ && !turning_) uv_async_send(&handles_->inbox);
 }
 
 /// Resumes what is ready, and what becomes ready by that, but gives libuv a turn (a third of a
@@ -205,11 +207,59 @@ task<void> loop::end_residents() {
     for (resident* one : all) co_await one->end();
 }
 
-void loop::turn() {
+void loop::turn() { turn_in(UV_RUN_ONCE); }
+
+void loop::turn_in(uv_run_mode mode) {
     assert(!turning_ && !draining_ && "the loop is already running");
     turning_ = true;
-    uv_run(uv_, UV_RUN_ONCE);
+    uv_run(uv_, mode);
     turning_ = false;
+}
+
+// -- driven by a foreign loop
+
+namespace {
+
+/// libuv neither polls nor waits in a loop without referenced handles: all of ours are not, while
+/// no task lives, and children are to be reaped all the same.
+class kept_alive {
+ public:
+    explicit kept_alive(uv_handle_t* active) noexcept : handle_(active) { uv_ref(handle_); }
+    kept_alive(const kept_alive&) = delete;
+    kept_alive& operator=(const kept_alive&) = delete;
+    ~kept_alive() { uv_unref(handle_); }
+
+ private:
+    uv_handle_t* handle_;
+};
+
+}  // namespace
+
+int loop::fd() noexcept {
+    is_driven_ = true;
+    if (first_ != nullptr) uv_async_send(&handles_->inbox);
+    return uv_backend_fd(uv_);
+}
+
+std::optional<std::chrono::milliseconds> loop::next_timeout() noexcept {
+    const kept_alive meanwhile(as_handle(handles_->prepare));
+    uv_update_time(uv_);
+    const int timeout = uv_backend_timeout(uv_);
+    if (timeout < 0) return std::nullopt;
+    return std::chrono::milliseconds(timeout);
+}
+
+/// A turn is often followed by another: libuv tells the kernel only in its next turn which fds the
+/// tasks of this one have begun to wait for. After the fourth the host is not to wait longer.
+void loop::run_ready() {
+    assert(uv_ == &own_ && "a host's loop is run by its host");
+    for (int turns = 4; turns > 0; --turns) {
+        {
+            const kept_alive meanwhile(as_handle(handles_->prepare));
+            turn_in(UV_RUN_NOWAIT);
+        }
+        if (next_timeout() != std::chrono::milliseconds::zero()) return;
+    }
 }
 
 uv_timer_t* loop::take_timer() {

@@ -14,8 +14,10 @@
 
 #include <uv.h>
 
+#include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <typeindex>
 #include <unordered_map>
 #include <vector>
@@ -58,6 +60,12 @@ class loop {
     /// Runs one turn of libuv's loop; waits if nothing is ready.
     void turn();
 
+    /// For a foreign loop that drives this one. From the first fd() on, what becomes ready outside
+    /// a turn makes the fd readable.
+    int fd() noexcept;
+    std::optional<std::chrono::milliseconds> next_timeout() noexcept;
+    void run_ready();
+
     /// A stopped timer without owner; given back stopped.
     uv_timer_t* take_timer();
     void give_timer(uv_timer_t* timer) noexcept;
@@ -77,6 +85,7 @@ class loop {
     void wake() noexcept;
     void drain() noexcept;
     void collect();
+    void turn_in(uv_run_mode mode);
     static detached run_posted(std::vector<std::unique_ptr<posted>> work);
 
     uv_loop_t own_{};
@@ -86,6 +95,7 @@ class loop {
     ready_node* last_ = nullptr;
     bool draining_ = false;
     bool turning_ = false;
+    bool is_driven_ = false;  // by a foreign loop, which sees nothing of us but the fd
     intrusive_list<root> tasks_;
     cancel_scope scope_{*this};
     std::vector<uv_timer_t*> timers_;

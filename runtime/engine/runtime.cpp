@@ -30,6 +30,14 @@ result<runtime> runtime::create(uv_loop_s* host) {
 
 void runtime::turn() { owned_->turn(); }
 
+int runtime::fd() const noexcept { return owned_->fd(); }
+
+std::optional<std::chrono::milliseconds> runtime::next_timeout() const noexcept {
+    return owned_->next_timeout();
+}
+
+void runtime::run_ready() { owned_->run_ready(); }
+
 uv_loop_s* runtime::uv_loop() const noexcept { return owned_->uv(); }
 
 void runtime_ref::post_item(std::unique_ptr<detail::posted> work) const {
