@@ -215,6 +215,28 @@ TEST_CASE("examples: simple_queue brings numbers there and squares back", "[proc
     CHECK(one.ended.err.empty());
 }
 
+TEST_CASE("examples: epoll_host drives coproc by its own epoll loop", "[process]") {
+    const shown one = show("epoll_host", "1");
+    CHECK(sorted(lines_of(one.ended.out)) ==
+          texts{"<process(Process-1, stopped)>", "<process(Process-2, stopped)>", "answer: 1",
+                "answer: 16", "answer: 25", "answer: 4", "answer: 9", "the host's timer went on"});
+    CHECK(one.ended.err.empty());
+}
+
+TEST_CASE("examples: asio_host answers its client although a request crashes or spins",
+          "[process]") {
+    const shown one = show("asio_host", "1");
+    const texts lines = lines_of(one.ended.out);
+    REQUIRE(lines.size() == 5);
+    CHECK(lines[0] == "21: 42");
+    CHECK(lines[1].find("crash: call of Process-2: process ") == 0);
+    CHECK(lines[1].find(" ended with signal SIGABRT") != std::string::npos);
+    CHECK(lines[2] == "spin: timed out");
+    CHECK(lines[3] == "4711: 9422");
+    CHECK(lines[4] == "the host's timer went on");
+    CHECK(one.ended.err.empty());
+}
+
 TEST_CASE("examples: joinable_queue gives a dead worker's job to the next one", "[process]") {
     const shown one = show("joinable_queue", "0.05");
     CHECK(lines_of(one.ended.out) == texts{"[clumsy] begins washing up, and dies",
