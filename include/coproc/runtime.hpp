@@ -9,6 +9,12 @@
 // run_ready(). A program may have several, each in its own thread. All members are for the loop's
 // thread, but for post(). An idle runtime makes no system call and does not keep the host's loop
 // alive.
+//
+// A host may fork itself. The copy has no part in the parent's tasks and children: it makes a
+// runtime of its own, whose children end with it. What it has copied it must not run or await, but
+// may leave or close; a copied runtime may be destroyed if no task lives. If other threads use
+// coproc at that moment, the copy can only exec or _exit. Where the parent's runtime is a guest,
+// libuv wants uv_loop_fork() called in the copy before the host's loop is used there.
 
 #include <coproc/detail/root.hpp>
 #include <coproc/task.hpp>

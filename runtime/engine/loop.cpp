@@ -86,6 +86,7 @@ result<void> loop::open() {
 }
 
 loop::~loop() {
+    part_from_parent();
     assert(tasks_.empty() &&
            "a runtime is destroyed while tasks live: co_await rt.shutdown() first");
     // Only work posted in the last turn can be left: its caller has been told that it may be.
@@ -106,6 +107,11 @@ loop::~loop() {
     for (int turns = 0; turns < 8 && uv_run(uv_, UV_RUN_NOWAIT) != 0; ++turns) continue;
     [[maybe_unused]] const int closed = uv_loop_close(uv_);
     assert(closed == 0 && "handles of your own are closed before the runtime");
+}
+
+void loop::part_from_parent() noexcept {
+    const unsigned now = forks_so_far();
+    if (std::exchange(made_after_, now) != now) uv_loop_fork(uv_);
 }
 
 void loop::push_back(ready_node& node) noexcept {

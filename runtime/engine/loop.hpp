@@ -12,6 +12,8 @@
 #include <coproc/detail/root.hpp>
 #include <coproc/result.hpp>
 
+#include "words/forks.hpp"
+
 #include <uv.h>
 
 #include <chrono>
@@ -60,6 +62,10 @@ class loop {
     /// Runs one turn of libuv's loop; waits if nothing is ready.
     void turn();
 
+    /// In a plain fork of the process that made this loop: from now on what is done to it does not
+    /// reach the parent's, with which it has shared an epoll set.
+    void part_from_parent() noexcept;
+
     /// For a foreign loop that drives this one. From the first fd() on, what becomes ready outside
     /// a turn makes the fd readable.
     int fd() noexcept;
@@ -80,7 +86,7 @@ class loop {
 
  private:
     struct handles;
-    explicit loop(uv_loop_t* host) noexcept : uv_(host) {}
+    explicit loop(uv_loop_t* host) noexcept : uv_(host), made_after_(forks_so_far()) {}
     result<void> open();
     void wake() noexcept;
     void drain() noexcept;
@@ -90,6 +96,7 @@ class loop {
 
     uv_loop_t own_{};
     uv_loop_t* uv_;
+    unsigned made_after_;  // so many forks
     handles* handles_ = nullptr;
     ready_node* first_ = nullptr;
     ready_node* last_ = nullptr;

@@ -39,6 +39,8 @@ class child : public std::enable_shared_from_this<child> {
     const std::string& name() const noexcept { return name_; }
     bool is_daemon() const noexcept { return options_.daemon; }
     bool is_wanted() const noexcept { return !is_unwanted_; }
+    /// Not in a plain fork of the parent, which has a copy of this object, and no children.
+    bool is_child_of(::pid_t who) const noexcept { return parent_pid_ == 0 || parent_pid_ == who; }
     const process_limits& limits() const noexcept { return options_.limits; }
     int pid() const noexcept { return pid_; }
     int pidfd() const noexcept { return pidfd_.get(); }
@@ -101,7 +103,7 @@ class child : public std::enable_shared_from_this<child> {
     bool killed_ = false;  // by us
 
     std::atomic<int> pid_ = 0;  // children::active() looks from any thread
-    int parent_pid_ = 0;  // a plain fork of the parent has a copy of this object, and no children
+    std::atomic<int> parent_pid_ = 0;
     std::atomic<loop*> home_ = nullptr;
     unique_fd pidfd_;
     forkserver::birth_ref birth_;  // while the fork server has been asked

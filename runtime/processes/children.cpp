@@ -7,6 +7,8 @@
 #include "engine/loop.hpp"
 #include "processes/child.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace coproc::detail {
@@ -33,12 +35,15 @@ void children::remove(const child& ended) {
 
 std::vector<process_info> children::active() {
     // Those that no loop watches any more are looked at here, or they would stay zombies.
-    for (const auto& one : watched_by(nullptr)) (void)one->current();
+    const ::pid_t me = ::getpid();
+    for (const auto& one : watched_by(nullptr)) {
+        if (one->is_child_of(me)) (void)one->current();
+    }
     const std::lock_guard lock(mutex_);
     std::vector<process_info> infos;
     infos.reserve(all_.size());
     for (const auto& one : all_) {
-        if (one->pid() != 0 && one->is_wanted())
+        if (one->pid() != 0 && one->is_wanted() && one->is_child_of(me))
             infos.push_back({one->name(), one->pid(), one->is_daemon()});
     }
     return infos;
@@ -52,7 +57,11 @@ std::vector<std::shared_ptr<child>> children::watched_by(const loop* home) {
     return found;
 }
 
-std::vector<std::shared_ptr<child>> children::of(const loop& home) { return watched_by(&home); }
+std::vector<std::shared_ptr<child>> children::of(const loop& home) {
+    auto found = watched_by(&home);
+    std::erase_if(found, [me = ::getpid()](const auto& one) { return !one->is_child_of(me); });
+    return found;
+}
 
 namespace {
 
@@ -72,7 +81,7 @@ class followed_loop final : public resident {
 void children::follow(loop& home) { home.resident_of<followed_loop>(); }
 
 void children::leave(const loop& home) {
-    for (const auto& one : of(home)) one->leave_loop();
+    for (const auto& one : watched_by(&home)) one->leave_loop();
 }
 
 namespace {

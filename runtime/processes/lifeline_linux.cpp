@@ -1,5 +1,6 @@
 #include "processes/lifeline_linux.hpp"
 
+#include "words/forks.hpp"
 #include "words/system.hpp"
 
 #include <fcntl.h>
@@ -31,9 +32,11 @@ void give_up_write_end() {
 result<std::shared_ptr<lifeline>> lifeline::hold() {
     static std::mutex mutex;
     static std::weak_ptr<lifeline> current;
+    static unsigned made_after = 0;
     static const int registered = ::pthread_atfork(nullptr, nullptr, &give_up_write_end);
     const std::lock_guard lock(mutex);
-    if (auto held = current.lock()) return held;
+    const unsigned forks = forks_so_far();
+    if (auto held = current.lock(); held && made_after == forks) return held;
     if (registered != 0) return std::errc::not_enough_memory;
     COPROC_TRY(auto ends, system::pipe());
     // It is opened anew for each child, perhaps as another user: who cannot reach our fds cannot
@@ -45,6 +48,7 @@ result<std::shared_ptr<lifeline>> lifeline::hold() {
     current_read_end = made->read_end_.get();
     current_write_end = made->write_end_.get();
     current = made;
+    made_after = forks;
     return made;
 }
 

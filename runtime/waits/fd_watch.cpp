@@ -136,6 +136,7 @@ void fd_watch::detach() noexcept {
     on_ready_ = nullptr;
     armed_ = 0;
     if (poll_ == nullptr) return;
+    poll_->home->part_from_parent();
     poll* leaving = std::exchange(poll_, nullptr);
     leaving->unlink();
     uv_close(reinterpret_cast<uv_handle_t*>(&leaving->handle),

@@ -1,0 +1,414 @@
+// A guest in somebody else's program: its handles, signals and children, its threads and its forks.
+
+#include <coproc/connection.hpp>
+#include <coproc/detail/wait_list.hpp>
+#include <coproc/process.hpp>
+#include <coproc/queue.hpp>
+#include <coproc/runtime.hpp>
+#include <coproc/sleep.hpp>
+#include <coproc/this_process.hpp>
+#include <coproc/timeout.hpp>
+
+#include "support/co_test.hpp"
+#include "support/processes.hpp"
+#include "words/system.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+using namespace std::chrono_literals;
+using coproc::errc;
+using coproc::process;
+using coproc::queue;
+using coproc::result;
+using coproc::runtime;
+using coproc::runtime_ref;
+using coproc::start_method;
+using coproc::task;
+using coproc::testing::leak_check;
+
+namespace {
+
+task<result<void>> for_ever() { co_return co_await coproc::sleep_for(24h); }
+task<void> polite() { (void)co_await for_ever(); }
+void impolite() {
+    ::signal(SIGTERM, SIG_IGN);
+    for (;;) ::pause();
+}
+
+task<process> begun(coproc::process_options options, void (*target)()) {
+    process p(options, target);
+    (co_await p.start()).value();
+    co_return p;
+}
+task<process> begun(coproc::process_options options, task<void> (*target)()) {
+    process p(options, target);
+    (co_await p.start()).value();
+    co_return p;
+}
+
+task<void> send_numbers(queue<int> to, int from, int count) {
+    for (int i = 0; i < count; ++i) (co_await to.put(from + i)).value();
+}
+
+/// Two children put, a task of this process gets: the sum.
+task<int> sum_of_children(int count, start_method method) {
+    auto q = queue<int>::create({.max_size = 10}).value();
+    process first({.method = method}, send_numbers, q, 0, count);
+    process second({.method = method}, send_numbers, q, count, count);
+    (co_await first.start()).value();
+    (co_await second.start()).value();
+    int sum = 0;
+    for (int i = 0; i < 2 * count; ++i) sum += (co_await q.get()).value();
+    for (auto* one : {&first, &second}) {
+        const auto status = (co_await one->join()).value();
+        if (!status.success()) co_return -1;
+    }
+    co_return sum;
+}
+constexpr int sum_below(int count) { return count * (count - 1) / 2; }
+
+/// What the kernel knows of how this process handles signals.
+struct signal_setup {
+    signal_setup() {
+        for (int number = 1; number < NSIG; ++number) {
+            struct sigaction action{};
+            ::sigaction(number, nullptr, &action);
+            handlers.push_back(reinterpret_cast<void*>(action.sa_handler));
+        }
+        ::sigset_t mask;
+        ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+        for (int number = 1; number < NSIG; ++number)
+            blocked.push_back(::sigismember(&mask, number) == 1);
+    }
+    std::vector<void*> handlers;
+    std::vector<bool> blocked;
+    friend bool operator==(const signal_setup&, const signal_setup&) = default;
+};
+
+template <class Handle>
+uv_handle_t* as_handle(Handle& handle) {
+    return reinterpret_cast<uv_handle_t*>(&handle);
+}
+
+/// A host with a ticking timer and a watched signal.
+class busy_host {
+ public:
+    busy_host() {
+        uv_loop_init(&loop);
+        for (auto* handle : {as_handle(timer_), as_handle(signal_)}) handle->data = this;
+        uv_timer_init(&loop, &timer_);
+        timer_.data = this;
+        uv_timer_start(
+            &timer_, [](uv_timer_t* one) { ++static_cast<busy_host*>(one->data)->ticks; }, 1, 1);
+        uv_signal_init(&loop, &signal_);
+        signal_.data = this;
+        uv_signal_start(
+            &signal_, [](uv_signal_t* one, int) { ++static_cast<busy_host*>(one->data)->signals; },
+            SIGUSR1);
+    }
+    busy_host(const busy_host&) = delete;
+    busy_host& operator=(const busy_host&) = delete;
+    /// Closes clean, or fails the test.
+    ~busy_host() {
+        uv_close(as_handle(timer_), nullptr);
+        uv_close(as_handle(signal_), nullptr);
+        uv_run(&loop, UV_RUN_DEFAULT);
+        CHECK(uv_loop_close(&loop) == 0);
+    }
+    void run_until(const std::function<bool()>& condition) {
+        const auto limit = std::chrono::steady_clock::now() + 30s;
+        while (!condition()) {
+            REQUIRE(std::chrono::steady_clock::now() < limit);
+            uv_run(&loop, UV_RUN_ONCE);
+        }
+    }
+
+    uv_loop_t loop{};
+    int ticks = 0;
+    int signals = 0;
+
+ private:
+    uv_timer_t timer_{};
+    uv_signal_t signal_{};
+};
+
+task<result<void>> shut_down(runtime_ref rt) { co_return co_await rt.shutdown(); }
+
+}  // namespace
+
+// -- the host's own
+
+TEST_CASE("embedding: the host's signals are its own while the guest's children come and go",
+          "[process]") {
+    const leak_check leaks;
+    {
+        busy_host host;
+        const signal_setup before;
+        {
+            auto rt = runtime::create(&host.loop).value();
+            for (const auto method : {start_method::forkserver, start_method::spawn}) {
+                const auto sum = rt.spawn(sum_of_children(100, method));
+                const int signals = host.signals;
+                ::raise(SIGUSR1);
+                host.run_until([&] { return sum.done() && host.signals > signals; });
+                CHECK(before == signal_setup());
+            }
+            host.run_until([&, down = rt.spawn(shut_down(rt))] { return down.done(); });
+        }
+        CHECK(before == signal_setup());
+        CHECK(host.signals == 2);
+    }
+    leaks.done();
+}
+
+TEST_CASE("embedding: a host's loop goes on after its guest and closes clean", "[process]") {
+    const leak_check leaks;
+    {
+        busy_host host;
+        for (int guests = 0; guests < 3; ++guests) {
+            {
+                auto rt = runtime::create(&host.loop).value();
+                const auto sum = rt.spawn(sum_of_children(10, start_method::forkserver));
+                const auto down =
+                    rt.spawn([](runtime_ref all, coproc::spawned<int> work) -> task<int> {
+                        const auto value = co_await work;
+                        (co_await all.shutdown()).value();
+                        co_return value.value();
+                    }(rt, sum));
+                host.run_until([&] { return down.done(); });
+            }
+            const int ticks = host.ticks;
+            host.run_until([&] { return host.ticks > ticks; });
+        }
+    }
+    leaks.done();
+}
+
+TEST_CASE("embedding: shutdown ends whatever runs within its bound", "[process][long]") {
+    const leak_check leaks;
+    {
+        busy_host host;
+        auto rt = runtime::create(&host.loop).value();
+        auto never = queue<int>::create().value();
+        const auto waits = rt.spawn(for_ever());
+        const auto gets = rt.spawn(never.get());
+        auto coroutine = rt.spawn(begun({.name = "coroutine"}, polite));
+        auto plain = rt.spawn(begun({.name = "plain", .method = start_method::spawn}, [] {
+            for (;;) ::pause();
+        }));
+        host.run_until([&] { return coroutine.done() && plain.done(); });
+        // Grace is 5 s.
+        if (std::getenv("COPROC_TEST_LONG") != nullptr) {
+            const auto stubborn = rt.spawn(begun({.name = "stubborn"}, impolite));
+            host.run_until([&] { return stubborn.done(); });
+        }
+        CHECK(coproc::active_children().size() >= 2);
+        const auto begin = std::chrono::steady_clock::now();
+        const auto down = rt.spawn(shut_down(rt));
+        host.run_until([&] { return down.done(); });
+        CHECK(std::chrono::steady_clock::now() - begin < 10s);
+        CHECK(waits.done());
+        CHECK(gets.done());
+        CHECK(coproc::active_children().empty());
+    }
+    leaks.done();
+}
+
+// -- several users in one program
+
+TEST_CASE("embedding: two guests of one loop do not end each other's children", "[process]") {
+    const leak_check leaks;
+    {
+        busy_host host;
+        auto stays = runtime::create(&host.loop).value();
+        auto staying = stays.spawn(sum_of_children(10, start_method::forkserver));
+        const auto child = stays.spawn(begun({.name = "staying"}, polite));
+        {
+            auto goes = runtime::create(&host.loop).value();
+            const auto other = goes.spawn(begun({.name = "going"}, polite));
+            host.run_until([&] { return other.done() && child.done() && staying.done(); });
+            const auto down = goes.spawn(shut_down(goes));
+            host.run_until([&] { return down.done(); });
+        }
+        const auto left = coproc::active_children();
+        REQUIRE(left.size() == 1);
+        CHECK(left.front().name == "staying");
+        staying = stays.spawn(sum_of_children(10, start_method::forkserver));
+        host.run_until([&] { return staying.done(); });
+        const auto down = stays.spawn(shut_down(stays));
+        host.run_until([&] { return down.done(); });
+    }
+    leaks.done();
+}
+
+TEST_CASE("embedding: four threads with a runtime each share queues with children of their own",
+          "[process]") {
+    const leak_check leaks;
+    std::array<int, 4> sums{};
+    {
+        std::vector<std::jthread> threads;
+        for (std::size_t i = 0; i < sums.size(); ++i) {
+            threads.emplace_back([&sum = sums.at(i), i] {
+                auto rt = runtime::create().value();
+                const auto method = i == 0 ? start_method::spawn : start_method::forkserver;
+                for (int round = 0; round < 5; ++round) sum += rt.run(sum_of_children(50, method));
+                rt.run(rt.shutdown()).value();
+            });
+        }
+    }
+    for (const int sum : sums) CHECK(sum == 5 * sum_below(100));
+    CHECK(coproc::active_children().empty());
+    leaks.done();
+}
+
+// -- a host that forks
+
+namespace {
+
+/// Runs `body` in a plain fork of this process: its exit code, or -N.
+int in_a_fork(const std::function<int()>& body) {
+    const ::pid_t copy = ::fork();
+    if (copy == 0) {
+        ::alarm(30);
+        ::_exit(body());
+    }
+    int status = 0;
+    ::waitpid(copy, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/// All kinds of things that a runtime has under way: a child, a queue that a task waits at, a
+/// timer.
+class going_concern {
+ public:
+    going_concern() : rt(runtime::create().value()), numbers(queue<int>::create().value()) {
+        std::tie(ours, theirs) = coproc::pipe().value();
+        child.emplace(rt.run(begun({.name = "child"}, polite)));
+        ends = rt.spawn(child->join());
+        gets = rt.spawn(numbers.get());
+        receives = rt.spawn(ours.recv<int>());
+        rt.run([]() -> task<void> { (co_await coproc::sleep_for(1ms)).value(); }());
+    }
+    /// It is as well as ever.
+    void check() {
+        rt.run(send_numbers(numbers, 5, 1));
+        rt.run(theirs.send(6)).value();
+        const auto got =
+            rt.run([](auto one) -> task<result<int>> { co_return co_await one; }(gets));
+        CHECK(got.value() == 5);
+        const auto received = rt.run([](auto one) -> task<result<int>> {
+            co_return co_await coproc::timeout(10s, one);
+        }(receives));
+        CHECK(received.value() == 6);
+        CHECK(child->is_alive());
+        child->terminate().value();
+        const auto end = rt.run([](auto one) -> task<result<coproc::exit_status>> {
+            co_return co_await coproc::timeout(10s, one);
+        }(ends));
+        CHECK(end.value().signal() == SIGTERM);
+        CHECK(rt.run(sum_of_children(10, start_method::forkserver)) == sum_below(20));
+        rt.run(rt.shutdown()).value();
+    }
+
+    runtime rt;
+    queue<int> numbers;
+    coproc::connection ours;
+    coproc::connection theirs;
+    std::optional<process> child;
+    coproc::spawned<result<coproc::exit_status>> ends;
+    coproc::spawned<result<int>> gets;
+    coproc::spawned<result<int>> receives;
+};
+
+int live_anew() {
+    auto rt = runtime::create().value();
+    const int sum = rt.run(sum_of_children(10, start_method::forkserver));
+    rt.run(rt.shutdown()).value();
+    return sum == sum_below(20) && coproc::active_children().empty() ? 7 : 1;
+}
+
+}  // namespace
+
+TEST_CASE("embedding: a fork that begins anew leaves the parent's runtime alone", "[process]") {
+    const leak_check leaks;
+    {
+        going_concern parent;
+        CHECK(in_a_fork([] { return 3; }) == 3);
+        const auto close_line = [&] {
+            parent.ours.close();
+            return 4;
+        };
+        CHECK(in_a_fork(close_line) == 4);
+        CHECK(in_a_fork(live_anew) == 7);
+        parent.check();
+    }
+    leaks.done();
+}
+
+TEST_CASE("embedding: the children of a fork end with it and not with its parent's", "[process]") {
+    const leak_check leaks;
+    {
+        going_concern parent;
+        const auto told = coproc::system::socket_pair().value();
+        const ::pid_t copy = ::fork();
+        if (copy == 0) {
+            ::alarm(30);
+            auto rt = runtime::create().value();
+            const process child = rt.run(begun({}, impolite));
+            const int pid = child.pid();
+            (void)coproc::system::write(told[1].get(), std::as_bytes(std::span(&pid, 1)));
+            for (;;) ::pause();
+        }
+        int pid = 0;
+        coproc::system::wait_until_readable(told[0].get(), 20s);
+        coproc::system::read(told[0].get(), std::as_writable_bytes(std::span(&pid, 1))).value();
+        CHECK(coproc::testing::is_running(pid));
+        ::kill(copy, SIGKILL);
+        ::waitpid(copy, nullptr, 0);
+        CHECK(parent.rt.run(
+            coproc::testing::eventually([pid] { return !coproc::testing::is_running(pid); })));
+        parent.check();
+    }
+    leaks.done();
+}
+
+TEST_CASE("embedding: a fork may destroy its copy of a runtime", "[process]") {
+    const leak_check leaks;
+    {
+        std::optional<runtime> rt(runtime::create().value());
+        std::optional<process> child(rt->run(begun({.name = "child"}, polite)));
+        // Without an fd, but with a wake-up that is under way.
+        std::optional<runtime> other(runtime::create().value());
+        coproc::detail::wait_list posted;
+        other->post([&] { posted.open(); });
+        const auto destroy_all = [&] {
+            child.reset();
+            rt.reset();
+            other.reset();
+            return live_anew();
+        };
+        CHECK(in_a_fork(destroy_all) == 7);
+        CHECK(other->run(coproc::timeout(10s, posted.wait())).has_value());
+        child->terminate().value();
+        const auto end = rt->run(coproc::timeout(10s, child->join()));
+        CHECK(end.value().signal() == SIGTERM);
+        CHECK(rt->run(sum_of_children(10, start_method::forkserver)) == sum_below(20));
+        rt->run(rt->shutdown()).value();
+    }
+    leaks.done();
+}
