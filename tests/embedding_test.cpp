@@ -412,3 +412,27 @@ TEST_CASE("embedding: a fork may destroy its copy of a runtime", "[process]") {
     }
     leaks.done();
 }
+
+TEST_CASE("embedding: a fork may destroy its copy of a guest and the host's loop goes on",
+          "[process]") {
+    const leak_check leaks;
+    {
+        busy_host host;
+        std::optional<runtime> rt(runtime::create(&host.loop).value());
+        auto started = rt->spawn(begun({.name = "child"}, polite));
+        host.run_until([&] { return started.done(); });
+        const auto destroy = [&] {
+            rt.reset();
+            return live_anew();
+        };
+        CHECK(in_a_fork(destroy) == 7);
+        const int ticks = host.ticks;
+        ::raise(SIGUSR1);
+        host.run_until([&] { return host.ticks > ticks && host.signals == 1; });
+        for (const auto& one : coproc::active_children()) ::kill(one.pid, SIGTERM);
+        host.run_until([] { return coproc::active_children().empty(); });
+        const auto down = rt->spawn(shut_down(*rt));
+        host.run_until([&] { return down.done(); });
+    }
+    leaks.done();
+}
