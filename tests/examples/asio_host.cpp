@@ -78,7 +78,7 @@ int evaluate(std::string request) {
 
 /// Reads lines, one after the other, up to the end.
 void read_lines(socket_type& from, asio::streambuf& buffer,
-                std::function<void(std::string)> on_line) {
+                const std::function<void(std::string)>& on_line) {
     asio::async_read_until(from, buffer, '\n', [&, on_line](error_code failed, std::size_t) {
         if (failed) return;
         std::string line;
