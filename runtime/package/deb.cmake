@@ -34,7 +34,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 # The static library needs what the shared one has linked.
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
     "${runtime_package} (= ${PROJECT_VERSION}), libboost1.81-dev | libboost-dev (>= 1.75), \
-libspdlog-dev, libuv1-dev, pkg-config")
+libspdlog-dev, libuv1-dev (>= 1.44), pkg-config")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
 "child processes, queues and locks for coroutines: development files
 coproc lets C++20 coroutines run functions in child processes, and await their
