@@ -268,6 +268,7 @@ struct coproc::codec<upside_down> {
 template <>
 struct coproc::codec<made_to_travel> {
     static void encode(encoder& out, const made_to_travel& from) {
+        CHECK(out.bytes().size() == out.size());
         out.put(std::string(from.size, 'x'));
     }
     static result<made_to_travel> decode(decoder& in) {
@@ -657,15 +658,18 @@ TEST_CASE("codec: what is not copied is read like what is") {
 }
 
 TEST_CASE("codec: what a codec of the user's has made is copied") {
+    const std::string before(1000, 'a');
     encoder out;
     {
         const coproc::detail::borrowing large(out, 256);
+        out.put(before);
         out.put(made_to_travel{5000});
+        out.put(before);
     }
     auto rest = out.content();
     coproc::bytes read(rest.size());
     rest.read(read.data(), read.size());
-    CHECK(read == encoded(std::string(5000, 'x')));
+    CHECK(read == encoded(std::tuple(before, std::string(5000, 'x'), before)));
 }
 
 TEST_CASE("codec: file descriptors that nobody asked for are closed") {

@@ -6,6 +6,7 @@
 #include <coproc/scope.hpp>
 #include <coproc/sleep.hpp>
 #include <coproc/timeout.hpp>
+#include <coproc/when_all.hpp>
 #include <coproc/when_any.hpp>
 
 #include "support/co_test.hpp"
@@ -637,6 +638,57 @@ CO_TEST_CASE("queue: a put made a task has a copy of its message", "[queue]") {
     (co_await std::move(later)).value();
     const auto got = co_await q.get();
     CHECK(got.value() == text_of(100'000));
+}
+
+CO_TEST_CASE("queue: a put that is awaited later has a copy of its message", "[queue]") {
+    auto texts = queue<std::string>::create().value();
+    auto numbers = queue<int>::create().value();
+    task<result<void>> later = [&] {
+        const std::string gone = text_of(300);
+        return coproc::timeout(1s, texts.put(gone));
+    }();
+    const auto both = co_await coproc::with_scope([&](coproc::scope& s) -> task<void> {
+        for (int i = 0; i < 3; ++i) {
+            const std::string text = text_of(1000 + static_cast<std::size_t>(i));
+            s.spawn(texts.put(text));
+            s.spawn(numbers.put(i));
+        }
+        co_return;
+    });
+    both.value();
+    (co_await std::move(later)).value();
+    for (std::size_t i = 0; i < 3; ++i) {
+        CHECK(texts.try_get().value() == text_of(1000 + i));
+        CHECK(numbers.try_get().value() == static_cast<int>(i));
+    }
+    CHECK(texts.try_get().value() == text_of(300));
+}
+
+CO_TEST_CASE("queue: a message in many parts waits for room, and arrives intact", "[queue]") {
+    struct parts {
+        std::string first;
+        int number;
+        coproc::bytes last;
+    };
+    const parts sent{text_of(300'000), 7, coproc::bytes(1'200'000, std::byte{9})};
+    auto q = queue<parts>::create({.max_bytes = 2 * mib}).value();
+    (co_await q.put(sent)).value();
+    const auto get_later = [](queue<parts> from) -> task<result<parts>> {
+        co_await turns();
+        co_return co_await from.get();
+    };
+    const auto [put, first] = co_await coproc::when_all(q.put(sent), get_later(q));
+    put.value();
+    CHECK(first.value().last == sent.last);
+    const auto second = co_await q.get();
+    CHECK(second.value().first == sent.first);
+    CHECK(second.value().number == 7);
+    CHECK(second.value().last == sent.last);
+    const parts small{text_of(2000), 8, coproc::bytes(1000, std::byte{1})};
+    (co_await q.put(small)).value();
+    const auto third = co_await q.get();
+    CHECK(third.value().first == small.first);
+    CHECK(third.value().last == small.last);
 }
 
 CO_TEST_CASE("queue: a temporary message lives as long as its put", "[queue]") {

@@ -110,6 +110,8 @@ class encoder {
         return {buffer_.get(), size_};
     }
     std::size_t size() const noexcept { return size_ + borrowed_size_; }
+    /// How much memory it keeps.
+    std::size_t capacity() const noexcept { return capacity_; }
     detail::message_bytes content() const noexcept {
         return {{buffer_.get(), size_}, borrowed_, size()};
     }
@@ -133,6 +135,7 @@ class encoder {
 
     void grow(std::size_t more);
     void borrow(const void* data, std::size_t size);
+    void copy_borrowed();
 
     std::unique_ptr<std::byte[]> buffer_;
     std::size_t size_ = 0;

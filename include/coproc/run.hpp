@@ -43,6 +43,7 @@ int run(Function function, Args&&... args) {
     using returned = std::invoke_result_t<Function&, Args...>;
     static_assert(detail::like_task<returned>,
                   "run() needs a coroutine: a function that returns a task");
+    detail::check_returned<returned>();
     if constexpr (detail::like_task<returned>) {
         static_assert(
             detail::is_exit_value<detail::awaited_t<returned>>,

@@ -283,6 +283,15 @@ task<result<Value>> as_task(short_way<Self, Value>&& body) {
 template <class T>
 concept like_task = requires(T (*make)()) { as_task(make()); };
 
+/// Does not compile for what may refer to a parameter of the function that has returned it.
+template <class Returned>
+constexpr void check_returned() {
+    static_assert(
+        !requires { typename std::remove_cvref_t<Returned>::refers_to_its_message; },
+        "return a task: this put refers to its message, which may be gone with the "
+        "function's parameters");
+}
+
 }  // namespace detail
 
 /// Lets everything else that is ready run first. errc::canceled if the scope is canceled.

@@ -99,7 +99,8 @@ std::span<const std::byte> byte_queue::take_now(small_content& content) {
 }
 
 short_get byte_queue::copy_now(std::span<std::byte> into) noexcept {
-    if (!goes_first(queue_layout::consumers)) return short_get::not_yet;
+    const bool may_be_here = into.size() <= longest_inline && !content_.is_joinable();
+    if (!may_be_here || !goes_first(queue_layout::consumers)) return short_get::not_yet;
     bool fits = false;
     {
         edit<get_state> end(content_.layout().getting, get_end_);
@@ -240,7 +241,7 @@ std::unique_ptr<encoder> byte_queue::take_encoder() {
 }
 
 void byte_queue::keep_encoder(std::unique_ptr<encoder> used) noexcept {
-    if (used->size() > most_kept) return;
+    if (used->capacity() > most_kept) return;
     used->clear();
     spare_encoder_ = std::move(used);
 }

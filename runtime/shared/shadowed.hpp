@@ -7,8 +7,10 @@
 //    `current` are the state's count: who only wants to know that looks at one word.
 // 2. The store of `current` is the commit: before it nothing has changed, and the next owner of the
 //    lock has nothing to undo.
-// 3. Who reads a word without the lock believes it only if `current` is the same before and after:
-//    then it is the slot's word before it was written, or it has been committed meanwhile.
+// 3. Who reads a word without the lock believes it only if `current` is the same before and after.
+//    Commits that leave the count as it is can make it the same again: then he may have read a word
+//    that somebody wrote, and died before its commit. Such a look is only a guess, to be made sure
+//    of under the lock, or one that may be wrong by one message.
 
 #include "shared/robust_lock.hpp"
 #include "shared/word.hpp"
@@ -23,7 +25,7 @@ namespace coproc::detail {
 /// Where every such state begins.
 struct shadowed_state {
     std::uint64_t linked;  ///< the last transaction that was committed together with the state
-    std::uint64_t count;   ///< what others look at most
+    std::uint64_t count;   ///< of what the state is about, below 2^63
 };
 
 struct shadowed_head {

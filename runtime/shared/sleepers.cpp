@@ -28,8 +28,8 @@ void sleepers::announce(std::size_t index, std::uint64_t need) noexcept {
     mine.need = need;
     word(mine.word).store(next(mine.word, asleep), std::memory_order_seq_cst);
     word(table_->asleep[index / 64]).fetch_or(std::uint64_t{1} << index % 64);
-    // A full barrier: whoever published before it is seen by the look that follows, whoever
-    // publishes after it sees us.
+    // Last, so that who has seen the count finds the others; and a full barrier: whoever published
+    // before it is seen by the look that follows, whoever publishes after it sees us.
     word(table_->announcements).fetch_add(1);
 }
 
@@ -84,6 +84,7 @@ bool sleepers::wake_one(int from, std::uint64_t room, bool (*reason)(const void*
     const std::uint64_t announcements = word(table_->announcements).load();
     bool all_awake = true;
     const std::size_t used = word(members_->used).load();
+    if (used == 0) return false;
     const std::size_t first = word(table_->next).load(std::memory_order_relaxed) % used;
     for (std::size_t i = 0; i < used; ++i) {
         const std::size_t index = (first + i) % used;

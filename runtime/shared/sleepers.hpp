@@ -62,6 +62,7 @@ class sleepers {
     void announce(std::size_t index, std::uint64_t need) noexcept;
     /// Sleeps no more. True if it has been rung: then it must look, or pass the ring on.
     bool withdraw(std::size_t index) noexcept;
+    /// May somebody be asleep who was not known to be awake?
     bool anybody() const noexcept;
     /// The same for who has made sure that what he has published is seen before he looks.
     bool announced() const noexcept {

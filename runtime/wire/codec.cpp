@@ -25,6 +25,19 @@ void encoder::borrow(const void* data, std::size_t size) {
     borrowed_size_ += size;
 }
 
+void encoder::copy_borrowed() {
+    auto whole = content();
+    encoder copy;
+    copy.grow(whole.size());
+    copy.size_ = whole.size();
+    whole.read(copy.buffer_.get(), copy.size_);
+    buffer_ = std::move(copy.buffer_);
+    size_ = copy.size_;
+    capacity_ = copy.capacity_;
+    borrowed_.clear();
+    borrowed_size_ = 0;
+}
+
 void encoder::write_count(std::size_t count) {
     const bool is_short = count < long_count;
     const auto first = is_short ? static_cast<std::uint8_t>(count) : long_count;
@@ -88,6 +101,7 @@ result<detail::unique_fd> decoder::take_fd() {
 namespace detail {
 
 void message_bytes::read_parts(std::byte* into, std::size_t count) noexcept {
+    assert(count <= size_);
     size_ -= count;
     while (count > 0) {
         const bool is_own = borrowed_.empty() || read_ < borrowed_.front().before;

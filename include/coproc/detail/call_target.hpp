@@ -133,6 +133,7 @@ struct call_entry_of {
     using value_type = typename called<typename whole<returned>::type>::type;
 
     static result<int> run(decoder& arguments, const target_caller& caller) {
+        check_returned<returned>();
         COPROC_TRY(auto pipe, arguments.take_fd());
         COPROC_TRY(auto target, take_target<Target>(arguments));
         COPROC_TRY(auto stored, arguments.template get<Stored>());

@@ -139,16 +139,20 @@ class nesting {
 
 void fail_too_deep(encoder& out);
 
-/// Sets from which size on what is written is not copied. A user's codec may write what it has made
-/// itself, and is copied whatever it writes.
+/// What is written is not copied if it is large. Not by a user's codec, which may write what it has
+/// made itself, and look at the bytes so far.
 class borrowing {
  public:
-    static constexpr std::size_t never = encoder::never;
     /// Less is copied as fast as it is remembered.
     static constexpr std::size_t worthwhile = 256;
 
     borrowing(encoder& out, std::size_t least) noexcept
         : out_(out), before_(std::exchange(out.least_borrowed_, least)) {}
+    /// From here on not, and what has been borrowed is copied.
+    static borrowing nothing(encoder& out) {
+        if (!out.borrowed_.empty()) out.copy_borrowed();
+        return {out, encoder::never};
+    }
     ~borrowing() { out_.least_borrowed_ = before_; }
     borrowing(const borrowing&) = delete;
     borrowing& operator=(const borrowing&) = delete;
@@ -163,7 +167,7 @@ void encode_value(encoder& out, const T& value) {
     if constexpr (has_codec<T>) {
         const nesting<encoder> level(out, sizeof(T));
         if (level.too_deep()) return fail_too_deep(out);
-        const borrowing nothing(out, borrowing::never);
+        const auto copied = borrowing::nothing(out);
         const std::size_t before = out.size();
         codec<T>::encode(out, value);
         if (out.size() == before) out.write("", 1);

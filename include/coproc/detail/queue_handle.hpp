@@ -27,30 +27,29 @@ template <class T>
 class typed_queue {
  public:
     /// Suspends while the queue is full.
-    /// Lifetime: `message` stays as it is until the await ends. What is made a task of, as by
-    /// spawn(), timeout() or when_all(), has a copy.
+    /// Lifetime: `message` is read in the await; a large one (more than 4 KiB) stays as it is until
+    /// the await ends. What is not awaited at once, as in spawn(), timeout() or when_all(), has a
+    /// copy from the call on.
     /// Cancellation: nothing was put.
     /// Errors: errc::closed; errc::message_too_large for more than max_bytes; errc::not_supported
     /// for a message with a handle in it, which only a connection can carry.
-    [[nodiscard]] put_op<T, const T&> put(const T& message) {
-        return put_op<T, const T&>(queue_, message);
-    }
+    [[nodiscard]] put_of<T> put(const T& message) { return put_of<T>(queue_, message); }
     /// Takes `message` over, whatever becomes of the put.
-    [[nodiscard]] put_op<T, T> put(T&& message) {
+    [[nodiscard]] put_op<T> put(T&& message) {
         check_temporary<T>();
-        return put_op<T, T>(queue_, std::move(message));
+        return put_op<T>(queue_, std::move(message));
     }
     /// Gives away the named value: it is empty when it has been put, and what it was otherwise.
     [[nodiscard]] task<result<void>> put(moving_t<T> message) {
-        return consume_after(put(message.get()), message);
+        return consume_after(queue_, message);
     }
     /// Builds the message of `args`.
     template <class... Args>
-    [[nodiscard]] put_op<T, T> emplace(Args&&... args) {
+    [[nodiscard]] put_op<T> emplace(Args&&... args) {
         if constexpr (std::is_constructible_v<T, Args...>) {
-            return put_op<T, T>(queue_, std::forward<Args>(args)...);
+            return put_op<T>(queue_, std::forward<Args>(args)...);
         } else {
-            return put_op<T, T>(queue_, T{std::forward<Args>(args)...});
+            return put_op<T>(queue_, T{std::forward<Args>(args)...});
         }
     }
     /// All of them, one after the other, many under one lock; suspends where there is no room.
@@ -79,7 +78,7 @@ class typed_queue {
     /// The same without waiting: errc::would_block if the queue is full or empty (or locked by a
     /// process that has been stopped).
     result<void> try_put(const T& message) {
-        return try_put_message(queue_, borrowed_by_encoder(queue_, message));
+        return try_put_message(queue_, encoder_around(queue_, message));
     }
     result<T> try_get() {
         std::optional<T> value;
@@ -102,8 +101,9 @@ class typed_queue {
     }
 
  private:
-    static task<result<void>> consume_after(put_op<T, const T&> putting, moving_t<T> message) {
-        COPROC_CO_TRY(co_await std::move(putting));
+    static task<result<void>> consume_after(queue_ref to, moving_t<T> message) {
+        auto encoded = encoder_around(to, message.get());
+        COPROC_CO_TRY(co_await put_message(std::move(to), std::move(encoded)));
         message.consume();
         co_return success();
     }

@@ -8,17 +8,30 @@
 #include <bit>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace coproc::detail {
 
-/// The bytes of a message, large parts where they are.
 template <class T>
-std::unique_ptr<encoder> borrowed_by_encoder(const queue_ref& to, const T& message) {
+std::unique_ptr<encoder> encoder_with(const queue_ref& to, const T& message) {
+    auto into = make_encoder(to);
+    if constexpr (transferable<T>) into->put(message);
+    return into;
+}
+/// The same without copying large parts.
+/// Lifetime: the message stays as it is until the encoder has been read.
+template <class T>
+std::unique_ptr<encoder> encoder_around(const queue_ref& to, const T& message) {
     auto into = make_encoder(to);
     const borrowing large(*into, borrowing::worthwhile);
     if constexpr (transferable<T>) into->put(message);
     return into;
+}
+
+template <class T>
+message_bytes bytes_of(const T& message) noexcept {
+    return message_bytes(std::as_bytes(std::span(&message, 1)));
 }
 
 template <class T>
@@ -33,10 +46,9 @@ task<result<T>> get_at_length(queue_ref from) {
     co_return std::move(*value);
 }
 
-/// `Held` is T, or const T& for a message that stays as it is until the await ends; a task that is
-/// made of it has a copy.
-template <class T, class Held>
-class put_op : public short_way<put_op<T, Held>, void> {
+/// Has its message.
+template <class T>
+class put_op : public short_way<put_op<T>, void> {
  public:
     template <class... Args>
     explicit put_op(queue_ref to, Args&&... message)
@@ -46,27 +58,69 @@ class put_op : public short_way<put_op<T, Held>, void> {
     friend short_way<put_op, void>;
     bool try_now() {
         if constexpr (flat<T>) {
-            return put_bytes_now(to_, message_bytes(std::as_bytes(std::span(&message_, 1))));
+            return put_bytes_now(to_, bytes_of(message_));
         } else {
-            encoded_ = borrowed_by_encoder(to_, message_);
+            encoded_ = encoder_around(to_, message_);
             return put_message_now(to_, encoded_);
         }
     }
     result<void> outcome() { return success(); }
     task<result<void>> at_length() {
-        if (!encoded_) encoded_ = borrowed_by_encoder(to_, message_);
+        if (!encoded_) encoded_ = encoder_around(to_, message_);
         return put_message(std::move(to_), std::move(encoded_));
     }
-    task<result<void>> on_its_own() {
-        auto copy = make_encoder(to_);
-        if constexpr (transferable<T>) copy->put(message_);
-        return put_message(std::move(to_), std::move(copy));
-    }
+    task<result<void>> on_its_own() { return put_message(to_, encoder_with(to_, message_)); }
 
     queue_ref to_;
-    Held message_;
+    T message_;
     std::unique_ptr<encoder> encoded_;
 };
+
+/// Refers to its message, which is read when it is awaited. Moved, as by everything that takes it
+/// to await it later, it has a copy.
+template <class T>
+class put_reference_op : public short_way<put_reference_op<T>, void> {
+    using base = short_way<put_reference_op<T>, void>;
+
+ public:
+    using refers_to_its_message = T;
+
+    put_reference_op(queue_ref to, const T& message) noexcept
+        : to_(std::move(to)), message_(&message) {}
+    put_reference_op(put_reference_op&& other) : base(), to_(other.to_), encoded_(other.copy()) {}
+    put_reference_op& operator=(put_reference_op&&) = delete;
+    ~put_reference_op() = default;
+
+ private:
+    friend base;
+    bool try_now() {
+        if (message_ != nullptr) encoded_ = encoder_around(to_, *message_);
+        return put_message_now(to_, encoded_);
+    }
+    result<void> outcome() { return success(); }
+    task<result<void>> at_length() {
+        if (!encoded_) encoded_ = encoder_around(to_, *message_);
+        // A small one may change while it waits.
+        if (message_ != nullptr && encoded_->size() <= small) encoded_ = copy();
+        return put_message(std::move(to_), std::move(encoded_));
+    }
+    task<result<void>> on_its_own() { return put_message(to_, copy()); }
+
+    std::unique_ptr<encoder> copy() {
+        if (message_ == nullptr) return std::move(encoded_);
+        return encoder_with(to_, *message_);
+    }
+
+    static constexpr std::size_t small = 4096;
+
+    queue_ref to_;
+    const T* message_ = nullptr;  // or encoded_ is a copy
+    std::unique_ptr<encoder> encoded_;
+};
+
+/// A small message without parts elsewhere is sooner copied than looked after.
+template <class T>
+using put_of = std::conditional_t<flat<T> && sizeof(T) <= 256, put_op<T>, put_reference_op<T>>;
 
 template <class T>
 class get_op : public short_way<get_op<T>, T> {

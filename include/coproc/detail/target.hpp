@@ -113,6 +113,7 @@ struct entry_of {
                   "other values come back through a connection");
 
     static result<int> run(decoder& arguments, const target_caller& caller) {
+        check_returned<result_type>();
         COPROC_TRY(auto target, take_target<Target>(arguments));
         COPROC_TRY(auto stored, arguments.template get<Stored>());
         COPROC_TRY(arguments.finish());
