@@ -285,7 +285,7 @@ int in_a_fork(const std::function<int()>& body) {
     const ::pid_t copy = ::fork();
     if (copy == 0) {
         ::alarm(30);
-        ::_exit(body());
+        ::_exit([&]() noexcept { return body(); }());
     }
     int status = 0;
     ::waitpid(copy, &status, 0);

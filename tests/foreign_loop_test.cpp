@@ -219,6 +219,7 @@ TEST_CASE("foreign loop: posts of other threads and finished work wake the host"
     const auto work = host.rt.spawn(
         []() -> task<int> { co_return (co_await coproc::offload([] { return 7; })).value(); }());
     host.run_until([&] { return work.done(); });
+    host.settle();
     check_idle(host);
 }
 
@@ -301,6 +302,7 @@ TEST_CASE("foreign loop: a child is reaped although no task lives", "[process]")
     started.kill().value();
     CHECK(is_readable(host.fd, 10s));
     { const process dropped = std::move(started); }
+    host.run_until([] { return coproc::active_children().empty(); });
     host.settle();
     check_idle(host);
     CHECK(coproc::active_children().empty());
@@ -322,4 +324,20 @@ TEST_CASE("foreign loop: shutdown cancels and stops, and the host may drive it",
         check_idle(host);
     }
     leaks.done();
+}
+
+TEST_CASE("foreign loop: what run() leaves behind is told to the host", "[runtime]") {
+    poll_host host;
+    host.settle();
+    const auto sleep = [](coproc::runtime_ref) -> task<void> {
+        (void)co_await coproc::sleep_for(10ms);
+    };
+    const auto leave_behind = [&](coproc::runtime_ref rt) -> task<void> {
+        rt.spawn(sleep(rt));
+        (co_await coproc::yield()).value();
+    };
+    host.rt.run(leave_behind(host.rt));
+    CHECK(is_readable(host.fd, 10s));
+    host.settle();
+    check_idle(host);
 }

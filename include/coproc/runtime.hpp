@@ -12,9 +12,10 @@
 //
 // A host may fork itself. The copy has no part in the parent's tasks and children: it makes a
 // runtime of its own, whose children end with it. What it has copied it must not run or await, but
-// may leave or close; a copied runtime may be destroyed if no task lives. If other threads use
-// coproc at that moment, the copy can only exec or _exit. Where the parent's runtime is a guest,
-// libuv wants uv_loop_fork() called in the copy before the host's loop is used there.
+// may leave or close; a copied runtime may be destroyed if no task lives. It ends by exec or _exit;
+// if other threads use coproc at the moment of the fork, it does nothing else. Where the parent's
+// runtime is a guest, the copy does not run the host's loop, unless it has destroyed the guest and
+// called uv_loop_fork() before.
 
 #include <coproc/detail/root.hpp>
 #include <coproc/task.hpp>
@@ -170,14 +171,15 @@ class runtime : public runtime_ref {
     // That is all: what is done to the runtime meanwhile, in the host's callbacks (spawn, cancel)
     // or in another thread (post), makes the fd readable, and does not change next_timeout().
 
-    /// Readable while there is something to do, but for timers that are due; an epoll fd, watched
-    /// level-triggered or waited for anew after each run_ready(). For poll, epoll and the like
-    /// only, and not the host's to close: it is gone with the runtime.
+    /// Readable while there is something to do, but for timers that are due and for what
+    /// run_ready() has left over, which next_timeout() tells; an epoll fd, watched level-triggered
+    /// or waited for anew after each run_ready(). For poll, epoll and the like only, and not the
+    /// host's to close: it is gone with the runtime.
     int fd() const noexcept;
 
     /// How long the host may wait at most, in whole milliseconds, rounded so that a wait which ends
     /// on time finds the timer due: 0 if something is ready, nothing if only the fd can tell. Valid
-    /// until the next run_ready(), or until you start a handle of your own on uv_loop().
+    /// until the next run_ready() or run(), or until you do something to uv_loop() yourself.
     std::optional<std::chrono::milliseconds> next_timeout() const noexcept;
 
     /// Does what can be done now, and never waits. At most four turns of the loop, each with 256
@@ -191,9 +193,11 @@ class runtime : public runtime_ref {
  private:
     explicit runtime(std::unique_ptr<detail::loop> made) noexcept;
     void turn();
+    void after_run() noexcept;
     template <class Root>
     auto finish(const std::shared_ptr<Root>& root) {
         while (!root->has_ended()) turn();
+        after_run();
         return root->take();
     }
 

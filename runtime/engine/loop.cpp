@@ -138,8 +138,10 @@ void loop::push_front(ready_node& node) noexcept {
 void loop::wake() noexcept {
     if (draining_) return;
     uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
-    if (is_driven_ && !turning_) uv_async_send(&handles_->inbox);
+    ring();
 }
+
+uv_async_t* loop::inbox() noexcept { return &handles_->inbox; }
 
 /// Resumes what is ready, and what becomes ready by that, but gives libuv a turn (a third of a
 /// microsecond if nothing happened) after 128: a coroutine that yields for ever starves no fd.
@@ -242,7 +244,7 @@ class kept_alive {
 }  // namespace
 
 int loop::fd() noexcept {
-    is_driven_ = true;
+    is_driven_ = uv_ == &own_;
     if (first_ != nullptr) uv_async_send(&handles_->inbox);
     return uv_backend_fd(uv_);
 }

@@ -71,6 +71,10 @@ class loop {
     int fd() noexcept;
     std::optional<std::chrono::milliseconds> next_timeout() noexcept;
     void run_ready();
+    /// What libuv has been told to watch outside a turn is to be looked at by who drives it.
+    void ring() noexcept {
+        if (is_driven_ && !turning_) uv_async_send(inbox());
+    }
 
     /// A stopped timer without owner; given back stopped.
     uv_timer_t* take_timer();
@@ -88,6 +92,7 @@ class loop {
     struct handles;
     explicit loop(uv_loop_t* host) noexcept : uv_(host), made_after_(forks_so_far()) {}
     result<void> open();
+    uv_async_t* inbox() noexcept;
     void wake() noexcept;
     void drain() noexcept;
     void collect();

@@ -30,6 +30,8 @@ result<runtime> runtime::create(uv_loop_s* host) {
 
 void runtime::turn() { owned_->turn(); }
 
+void runtime::after_run() noexcept { owned_->ring(); }
+
 int runtime::fd() const noexcept { return owned_->fd(); }
 
 std::optional<std::chrono::milliseconds> runtime::next_timeout() const noexcept {

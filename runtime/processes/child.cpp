@@ -80,7 +80,8 @@ void child::leave_loop() noexcept {
 // Ending.
 
 void child::look() noexcept {
-    if (end_ || !end_group_of_ended()) return;
+    // A fork of its parent has no part in it, and would take what it has told from the parent.
+    if (end_ || !is_child_of(::getpid()) || !end_group_of_ended()) return;
     const auto reaped = system::reap(pidfd_.get());
     if (!reaped && reaped.error() == errc::would_block) return;
     const std::shared_ptr<child> alive = shared_from_this();

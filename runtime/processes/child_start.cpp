@@ -132,6 +132,7 @@ void child::become_initial() noexcept {
     forget_process();
     children::instance().remove(*this);
     home_ = nullptr;
+    parent_pid_ = 0;
     pid_ = 0;
     pidfd_.reset();
     if (state_ != state::closed) state_ = state::initial;

@@ -85,6 +85,7 @@ result<void> fd_watch::arm(side which) {
 }
 
 void fd_watch::rearm() noexcept {
+    poll_->home->ring();
     if (armed_ == 0) {
         uv_poll_stop(&poll_->handle);
         return;
@@ -131,12 +132,13 @@ void fd_watch::close() noexcept {
 }
 
 void fd_watch::detach() noexcept {
+    if (poll_ != nullptr) poll_->home->part_from_parent();
     finish_all(side::read, errc::closed);
     finish_all(side::write, errc::closed);
     on_ready_ = nullptr;
     armed_ = 0;
     if (poll_ == nullptr) return;
-    poll_->home->part_from_parent();
+    poll_->home->ring();
     poll* leaving = std::exchange(poll_, nullptr);
     leaving->unlink();
     uv_close(reinterpret_cast<uv_handle_t*>(&leaving->handle),

@@ -31,6 +31,7 @@ void alarm::start(loop& home, clock::time_point when) {
     };
     uv_timer_start(timer, on_timer,
                    static_cast<std::uint64_t>(due > now && !is_past ? due - now : 0), 0);
+    home.ring();
 }
 
 void alarm::stop() noexcept {

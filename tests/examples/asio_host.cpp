@@ -95,7 +95,7 @@ void write_line(socket_type& to, const std::string& line) {
 
 coproc::task<void> answer(std::string request, socket_type& client) {
     const auto value =
-        co_await coproc::timeout(std::chrono::seconds(1), coproc::call(evaluate, request));
+        co_await coproc::timeout(std::chrono::seconds(10), coproc::call(evaluate, request));
     write_line(client, value ? std::to_string(value.value()) : value.error().message());
 }
 
