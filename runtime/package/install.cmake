@@ -31,8 +31,8 @@ install(CODE "
   set(libdir ${CMAKE_INSTALL_LIBDIR})
   set(version ${PROJECT_VERSION})
   set(description \"${PROJECT_DESCRIPTION}\")
-  configure_file(${PROJECT_SOURCE_DIR}/runtime/package/coproc.pc.in
-                 ${PROJECT_BINARY_DIR}/coproc.pc @ONLY)"
+  configure_file(\"${PROJECT_SOURCE_DIR}/runtime/package/coproc.pc.in\"
+                 \"${PROJECT_BINARY_DIR}/coproc.pc\" @ONLY)"
   COMPONENT development)
 install(FILES ${PROJECT_BINARY_DIR}/coproc.pc
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)

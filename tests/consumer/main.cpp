@@ -85,6 +85,7 @@ coproc::task<coproc::result<void>> borders_are_crossed() {
     expect(coproc::error(coproc::errc::end_of_stream) == std::errc::broken_pipe, "which is mapped");
     try {
         std::move(late).value();
+        expect(false, "value() throws");
     } catch (const std::system_error& caught) {
         expect(caught.code() == coproc::errc::timed_out, "value() throws what one can catch");
     }
