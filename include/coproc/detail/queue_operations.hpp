@@ -86,8 +86,9 @@ class put_reference_op : public short_way<put_reference_op<T>, void> {
     using refers_to_its_message = T;
 
     put_reference_op(queue_ref to, const T& message) noexcept
-        : to_(std::move(to)), message_(&message) {}
-    put_reference_op(put_reference_op&& other) : base(), to_(other.to_), encoded_(other.copy()) {}
+        : message_(&message), to_(std::move(to)) {}
+    put_reference_op(put_reference_op&& other) noexcept(false)
+        : base(), encoded_(other.copy()), to_(std::move(other.to_)) {}
     put_reference_op& operator=(put_reference_op&&) = delete;
     ~put_reference_op() = default;
 
@@ -113,9 +114,9 @@ class put_reference_op : public short_way<put_reference_op<T>, void> {
 
     static constexpr std::size_t small = 4096;
 
-    queue_ref to_;
     const T* message_ = nullptr;  // or encoded_ is a copy
     std::unique_ptr<encoder> encoded_;
+    queue_ref to_;
 };
 
 /// A small message without parts elsewhere is sooner copied than looked after.
