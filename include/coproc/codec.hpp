@@ -104,14 +104,17 @@ class encoder {
     result<void> status() const;
     /// Nothing has failed, and there is nothing but bytes.
     bool is_plain() const noexcept { return !failure_ && fds_.empty(); }
-    /// Requires: nothing has been borrowed.
+    /// Requires: nothing has been borrowed, as never in a user's codec.
     std::span<const std::byte> bytes() const noexcept {
         assert(borrowed_.empty());
         return {buffer_.get(), size_};
     }
+    /// Of the message so far, in bytes.
     std::size_t size() const noexcept { return size_ + borrowed_size_; }
-    /// How much memory it keeps.
+    /// How much memory it keeps, in bytes.
     std::size_t capacity() const noexcept { return capacity_; }
+    /// All bytes, also those that have been borrowed.
+    /// Lifetime: until the encoder is written to or cleared.
     detail::message_bytes content() const noexcept {
         return {{buffer_.get(), size_}, borrowed_, size()};
     }

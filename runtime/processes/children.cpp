@@ -36,9 +36,7 @@ void children::remove(const child& ended) {
 std::vector<process_info> children::active() {
     // Those that no loop watches any more are looked at here, or they would stay zombies.
     const ::pid_t me = ::getpid();
-    for (const auto& one : watched_by(nullptr)) {
-        if (one->is_child_of(me)) (void)one->current();
-    }
+    for (const auto& one : watched_by(nullptr)) (void)one->current();
     const std::lock_guard lock(mutex_);
     std::vector<process_info> infos;
     infos.reserve(all_.size());

@@ -4,10 +4,10 @@
 //
 // A child's way: request to the server -> it clones -> its answer brings the pidfd. Meanwhile the
 // application looks what has changed since it made the server; a child that could not take that on
-// is put away before it has been told anything. If the server
-// ends before it has answered, the child, if there is one, is asked for it on its control socket,
-// where it waits for its bootstrap; if that is at its end, there is no child. So each birth is
-// settled once the server has answered or is gone, and nobody is born twice, or lost.
+// is put away before it has been told anything. If the server ends before it has answered, the
+// child, if there is one, is asked for it on its control socket, where it waits for its bootstrap;
+// if that is at its end, there is no child. So each birth is settled once the server has answered
+// or is gone, and nobody is born twice, or lost.
 // (A child that is killed before it has answered, when the server has been killed before it has,
 // stays a zombie for as long as this process lives.)
 
