@@ -28,6 +28,11 @@ fuzz() {
             -verbosity=0 -artifact_prefix=build/fuzz/
 }
 
+# soak SECONDS: a server and a pool under fire, with the release build.
+soak() {
+    configure release && build release && COPROC_SOAK="$1" build/release/tests/coproc_tests '[soak]'
+}
+
 check_format() {
     find include runtime tests benchmarks -name '*.[ch]pp' -print0 |
         xargs -0 clang-format-19 --dry-run -Werror

@@ -71,7 +71,7 @@ const std::map<std::string, strings> public_headers{
     {"words",
      {"error", "result", "log", "bytes", "version", "detail/intrusive_list", "detail/unique_fd"}},
     {"engine",
-     {"task", "runtime", "cancellation", "detail/operation", "detail/wait_list",
+     {"task", "runtime", "counters", "cancellation", "detail/operation", "detail/wait_list",
       "detail/frame_pool", "detail/cancel_scope", "detail/promise_base", "detail/detached",
       "detail/root"}},
     {"waits", {"sleep", "readiness", "offload", "signals"}},

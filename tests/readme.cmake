@@ -12,6 +12,7 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${readme})
 set(prelude [[
 #include <coproc/coproc.hpp>
 
+#include <csignal>
 #include <iostream>
 
 using namespace std::chrono_literals;

@@ -7,6 +7,7 @@
 #include <coproc/codec.hpp>
 #include <coproc/condition.hpp>
 #include <coproc/connection.hpp>
+#include <coproc/counters.hpp>
 #include <coproc/error.hpp>
 #include <coproc/event.hpp>
 #include <coproc/exit_status.hpp>

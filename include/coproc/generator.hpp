@@ -12,6 +12,7 @@
 #include <cassert>
 #include <coroutine>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -25,7 +26,8 @@ namespace detail {
 template <class T>
 class generator_promise final : public task_promise_base {
  public:
-    generator<T> get_return_object() noexcept;
+    generator<T> get_return_object(
+        std::source_location here = std::source_location::current()) noexcept;
     void return_void() const noexcept {}
 
     auto yield_value(const T& value)
@@ -106,7 +108,8 @@ class [[nodiscard]] generator {
 };
 
 template <class T>
-generator<T> detail::generator_promise<T>::get_return_object() noexcept {
+generator<T> detail::generator_promise<T>::get_return_object(std::source_location here) noexcept {
+    written_at_ = here;
     return generator<T>(std::coroutine_handle<generator_promise>::from_promise(*this));
 }
 

@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 
 namespace coproc {
@@ -26,6 +27,7 @@ class offloaded : public operation<offloaded> {
     virtual void work() noexcept = 0;
     result<void> start(loop& home);
     void cancel();
+    void describe(std::string& into) const;
 
     request* request_ = nullptr;
 };

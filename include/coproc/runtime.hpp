@@ -17,13 +17,16 @@
 // runtime is a guest, the copy does not run the host's loop, unless it has destroyed the guest and
 // called uv_loop_fork() before.
 
+#include <coproc/counters.hpp>
 #include <coproc/detail/root.hpp>
 #include <coproc/task.hpp>
 
 #include <cassert>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -80,6 +83,9 @@ class spawned {
     std::shared_ptr<root_type> root_;
 };
 
+/// Gets what runtime_ref::dump() says.
+using dump_sink = std::function<void(const std::string&)>;
+
 /// Somebody's runtime, not owned.
 class runtime_ref {
  public:
@@ -117,6 +123,25 @@ class runtime_ref {
     /// ended, too. A task that never ends when it is canceled is waited for.
     /// Cancellation: none.
     task<result<void>> shutdown() const;
+
+    /// What is going on, in many lines of words for whoever looks for a fault: the tasks, each with
+    /// what it waits for and in which coroutines (the line is one of the coroutine's, not of the
+    /// await's); the children; and all queues, locks and the like that this process has, with what
+    /// is in them and how many wait, in all processes. Objects are named by a number that is the
+    /// same in all processes. A guess where other threads and processes go on meanwhile.
+    /// In a debugger, too:  print rt.dump()  in a frame that has a runtime, of a program that is
+    /// linked with libcoproc.so, or refers to dump() somewhere. What it says is for people, and may
+    /// have another form in the next version.
+    std::string dump() const;
+
+    /// From now on, until the runtime's end, `sink` gets a dump() whenever the process gets
+    /// `signal`; one line after the other on stderr if there is no sink. Nothing else happens on
+    /// the signal then. The loop has to turn for it. A sink must not throw.
+    /// Errors: std::errc::invalid_argument for SIGKILL and SIGSTOP.
+    result<void> dump_on(int signal, dump_sink sink = nullptr) const;
+
+    /// What has been done so far.
+    runtime_counters counters() const noexcept;
 
     detail::loop& home() const noexcept { return *loop_; }
 

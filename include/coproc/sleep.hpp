@@ -4,6 +4,7 @@
 #include <coproc/detail/operation.hpp>
 
 #include <chrono>
+#include <string>
 
 namespace coproc {
 
@@ -56,6 +57,7 @@ class sleep_op : public detail::operation<sleep_op>, private detail::alarm {
     friend operation<sleep_op>;
     result<void> start(detail::loop& home);
     void cancel();
+    void describe(std::string& into) const;
     static void on_time(alarm& self) noexcept;
 
     clock::time_point until_;

@@ -16,6 +16,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -54,7 +55,7 @@ class task_promise_base : public awaited_promise {
 template <class T>
 class task_promise final : public task_promise_base {
  public:
-    task<T> get_return_object() noexcept;
+    task<T> get_return_object(std::source_location here = std::source_location::current()) noexcept;
 
     template <class Value>
         requires std::is_constructible_v<T, Value>
@@ -79,7 +80,8 @@ class task_promise final : public task_promise_base {
 template <class T>
 class task_promise<T&> final : public task_promise_base {
  public:
-    task<T&> get_return_object() noexcept;
+    task<T&> get_return_object(
+        std::source_location here = std::source_location::current()) noexcept;
     void return_value(T& value) noexcept { value_ = std::addressof(value); }
     T& take() {
         rethrow();
@@ -93,7 +95,8 @@ class task_promise<T&> final : public task_promise_base {
 template <>
 class task_promise<void> final : public task_promise_base {
  public:
-    task<void> get_return_object() noexcept;
+    task<void> get_return_object(
+        std::source_location here = std::source_location::current()) noexcept;
     void return_void() noexcept {}
     void take() { rethrow(); }
 };
@@ -144,14 +147,18 @@ class [[nodiscard]] task {
 };
 
 template <class T>
-task<T> detail::task_promise<T>::get_return_object() noexcept {
+task<T> detail::task_promise<T>::get_return_object(std::source_location here) noexcept {
+    written_at_ = here;
     return task<T>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
 template <class T>
-task<T&> detail::task_promise<T&>::get_return_object() noexcept {
+task<T&> detail::task_promise<T&>::get_return_object(std::source_location here) noexcept {
+    written_at_ = here;
     return task<T&>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
-inline task<void> detail::task_promise<void>::get_return_object() noexcept {
+inline task<void> detail::task_promise<void>::get_return_object(
+    std::source_location here) noexcept {
+    written_at_ = here;
     return task<void>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
 

@@ -78,6 +78,19 @@ void byte_queue::close() noexcept {
     kick();
 }
 
+void byte_queue::describe(std::string& into) const {
+    describe_name(into, content_.is_joinable() ? "joinable queue" : "queue");
+    into += ": " + std::to_string(content_.size());
+    const queue_layout& made = content_.layout();
+    if (made.max_size != UINT64_MAX) into += " of at most " + std::to_string(made.max_size);
+    into += " messages, " + std::to_string(content_.bytes()) + " of at most " +
+            std::to_string(made.max_bytes) + " bytes";
+    if (content_.is_closed()) into += ", closed";
+    describe_sleepers(into, queue_layout::consumers, " waiting for a message");
+    describe_sleepers(into, queue_layout::producers, " waiting for room");
+    describe_sleepers(into, queue_layout::joiners, " joining");
+}
+
 // -- waking and repair
 
 /// One consumer for what has come; another producer for the room that may be left.

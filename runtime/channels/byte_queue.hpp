@@ -92,6 +92,7 @@ class byte_queue final : public shared_object {
     /// Back to the front of the queue.
     void give_back(std::uint64_t cell, std::uint64_t number);
 
+    void describe(std::string& into) const override;
     std::uint64_t size() const noexcept { return content_.size(); }
     bool is_full() const noexcept { return !content_.has_room(0); }
 

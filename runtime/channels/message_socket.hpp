@@ -107,8 +107,8 @@ class message_socket {
 
     unique_fd fd_;
     fd_watch watch_;
-    turn senders_;
-    turn receivers_;
+    turn senders_{"its turn to send on a connection"};
+    turn receivers_{"its turn to receive from a connection"};
     receive_buffer buffer_;
     std::deque<unique_fd> fds_;
     std::size_t credit_ = 0;

@@ -67,10 +67,13 @@ bool queue_content::has_room(std::uint64_t size) const noexcept {
     return is_within_limits(now, size);
 }
 
-std::uint64_t queue_content::room() const noexcept {
+std::uint64_t queue_content::bytes() const noexcept {
     const std::uint64_t out = peek(layout().getting, &get_state::bytes_out);
-    const std::uint64_t queued = peek(layout().putting, &put_state::bytes_in) - out;
-    const std::uint64_t used = queued + peek(layout().cell_bytes) + record_size;
+    return peek(layout().putting, &put_state::bytes_in) - out + peek(layout().cell_bytes);
+}
+
+std::uint64_t queue_content::room() const noexcept {
+    const std::uint64_t used = bytes() + record_size;
     const std::uint64_t most = cost_of(layout().max_bytes);
     const std::uint64_t bytes = most > used ? most - used : 0;
     const std::uint64_t blocks = layout().blocks_in_all - 1;

@@ -45,6 +45,8 @@ class queue_content {
         return got != put_count() || peek(layout().returned_count) != 0;
     }
     bool has_room(std::uint64_t size) const noexcept;
+    /// What the messages count of max_bytes.
+    std::uint64_t bytes() const noexcept;
     /// About the largest message that there is room for.
     std::uint64_t room() const noexcept;
     /// Might the record of a message in a cell be appended?

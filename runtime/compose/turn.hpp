@@ -10,7 +10,7 @@ namespace coproc::detail {
 
 class turn {
  public:
-    turn() = default;
+    explicit turn(waited_for what) noexcept : waiting_(what) {}
     turn(const turn&) = delete;
     turn& operator=(const turn&) = delete;
 

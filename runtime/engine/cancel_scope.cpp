@@ -3,18 +3,19 @@
 namespace coproc::detail {
 
 cancel_scope::cancel_scope(cancel_scope& parent, shielded shield) noexcept
-    : loop_(parent.loop_), parent_(&parent) {
-    if (shield == shielded::yes) return;
-    canceled_ = parent.canceled_;
+    : loop_(parent.loop_), parent_(&parent), is_shielded_(shield == shielded::yes) {
+    canceled_ = parent.canceled_ && !is_shielded_;
     parent.children_.push_back(*this);
 }
 
 void cancel_scope::cancel() noexcept {
     if (canceled_) return;
     canceled_ = true;
-    children_.for_each([](cancel_scope& child) { child.cancel(); });
+    children_.for_each([](cancel_scope& child) {
+        if (!child.is_shielded_) child.cancel();
+    });
     // Canceling an operation resumes nobody, so no operation can come or go behind our back.
-    while (pending* operation = operations_.pop_front()) operation->cancel_(*operation);
+    while (pending* operation = operations_.pop_front()) operation->kind_->cancel(*operation);
 }
 
 }  // namespace coproc::detail

@@ -150,6 +150,7 @@ void loop::drain() noexcept {
     draining_ = true;
     for (int left = 128; left > 0 && first_ != nullptr; --left) {
         ready_node& node = *std::exchange(first_, first_->next);
+        ++counted_.resumptions;
         node.coroutine.resume();
     }
     draining_ = false;
@@ -182,13 +183,15 @@ detached loop::run_posted(std::vector<std::unique_ptr<posted>> work) {
     co_return;
 }
 
-void loop::enter(root& task) noexcept {
+std::uint64_t loop::enter(root& task) noexcept {
     if (tasks_.empty()) uv_ref(as_handle(handles_->inbox));
     tasks_.push_back(task);
+    return ++counted_.tasks_spawned;
 }
 
 void loop::leave(root& task) noexcept {
     task.unlink();
+    ++counted_.tasks_ended;
     if (tasks_.empty()) uv_unref(as_handle(handles_->inbox));
 }
 

@@ -7,6 +7,7 @@
 // all handles are unreferenced, but for one while tasks live; a libuv handle's memory frees
 // itself in its close callback, so it may outlive the loop.
 
+#include <coproc/counters.hpp>
 #include <coproc/detail/detached.hpp>
 #include <coproc/detail/promise_base.hpp>
 #include <coproc/detail/root.hpp>
@@ -17,9 +18,11 @@
 #include <uv.h>
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <typeindex>
 #include <unordered_map>
 #include <vector>
@@ -49,8 +52,8 @@ class loop {
     /// Thread-safe.
     void post(std::unique_ptr<posted> work);
 
-    /// A task lives: libuv's loop is kept running until all have left.
-    void enter(root& task) noexcept;
+    /// A task lives: libuv's loop is kept running until all have left. Answers its number.
+    std::uint64_t enter(root& task) noexcept;
     void leave(root& task) noexcept;
     /// A live task for which a shutdown has to wait, or nullptr.
     root* task_to_end() noexcept;
@@ -58,6 +61,10 @@ class loop {
     root* task_of(const cancel_scope& scope) noexcept;
     /// Awaits end() of all residents.
     task<void> end_residents();
+
+    /// Appends what they wait for.
+    void describe_tasks(std::string& into);
+    runtime_counters& counted() noexcept { return counted_; }
 
     /// Runs one turn of libuv's loop; waits if nothing is ready.
     void turn();
@@ -109,6 +116,7 @@ class loop {
     bool turning_ = false;
     bool is_driven_ = false;  // by a foreign loop, which sees nothing of us but the fd
     intrusive_list<root> tasks_;
+    runtime_counters counted_;
     cancel_scope scope_{*this};
     std::vector<uv_timer_t*> timers_;
     std::unordered_map<std::type_index, std::unique_ptr<resident>> residents_;

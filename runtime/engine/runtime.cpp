@@ -6,7 +6,7 @@ namespace coproc {
 
 namespace detail {
 
-void root::enter() noexcept { scope_.home().enter(*this); }
+void root::enter() noexcept { number_ = scope_.home().enter(*this); }
 
 void root::leave() noexcept {
     scope_.home().leave(*this);
@@ -45,6 +45,8 @@ uv_loop_s* runtime::uv_loop() const noexcept { return owned_->uv(); }
 void runtime_ref::post_item(std::unique_ptr<detail::posted> work) const {
     loop_->post(std::move(work));
 }
+
+runtime_counters runtime_ref::counters() const noexcept { return loop_->counted(); }
 
 task<result<void>> runtime_ref::shutdown() const {
     detail::loop& home = *loop_;

@@ -53,6 +53,14 @@ child::child(std::string unwanted)
       is_coroutine_(false),
       is_unwanted_(true) {}
 
+void child::describe(std::string& into) const {
+    into += "process " + name_;
+    if (pid_ != 0) into += ", pid " + std::to_string(pid_);
+    if (is_daemon()) into += ", a daemon";
+    if (state_ == state::starting) into += ", being started";
+    if (end_) into += ", ended";
+}
+
 child::state child::current() {
     if (state_ == state::started) look();
     return state_;
@@ -94,6 +102,10 @@ void child::look() noexcept {
     }
     state_ = state::stopped;
     const bool clean = end_->has_value() && end_->value().success();
+    if (loop* const here = home_; here != nullptr && is_wanted()) {
+        ++here->counted().children_ended;
+        here->counted().children_failed += clean ? 0 : 1;
+    }
     repair_for(participant_, clean ? ending::clean : ending::failed, home_);
     forget_process();
     children::instance().remove(*this);

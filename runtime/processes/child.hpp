@@ -41,6 +41,8 @@ class child : public std::enable_shared_from_this<child> {
     bool is_wanted() const noexcept { return !is_unwanted_; }
     /// Not in a plain fork of the parent, which has a copy of this object, and no children.
     bool is_child_of(::pid_t who) const noexcept { return parent_pid_ == 0 || parent_pid_ == who; }
+    /// Which process it is, in words.
+    void describe(std::string& into) const;
     const process_limits& limits() const noexcept { return options_.limits; }
     int pid() const noexcept { return pid_; }
     int pidfd() const noexcept { return pidfd_.get(); }
@@ -114,7 +116,7 @@ class child : public std::enable_shared_from_this<child> {
     std::vector<std::shared_ptr<const void>> kept_;  // attached until its end has been handled
     std::optional<exit_status> reported_;            // by itself
     std::optional<result<exit_status>> end_;
-    wait_list ended_;
+    wait_list ended_{waited_for(*this)};
 };
 
 }  // namespace coproc::detail

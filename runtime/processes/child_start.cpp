@@ -87,6 +87,7 @@ task<result<void>> child::start(std::shared_ptr<child> self) {
     children::instance().add(self);
     const auto begun = co_await begin(self, scope.home());
     if (!begun) {
+        ++scope.home().counted().starts_failed;
         self->become_initial();
         co_return begun.error().within("start of " + self->name_);
     }
@@ -213,6 +214,7 @@ result<void> child::adopt(loop& home, launched born) {
         system::wait_for_end(pidfd_.get());
         return watching;
     }
+    if (is_wanted()) ++home.counted().children_started;
     if (child_side* const side = this_child_side()) {
         side->tell_birth(pidfd_.get(), participant_);
     }

@@ -86,6 +86,7 @@ result<void> forkserver::make(standing now) {
     made_by_ = ::getpid();
     is_outdated_ = false;
     ++servers_so_far_;
+    ++home_->counted().servers_started;
     return success();
 }
 

@@ -52,7 +52,7 @@ class forkserver final : public resident {
         /// Can it become as we are now? Unclear: nor would it be of another server's child.
         enum class fitness { fit, unfit, unclear } fitness = fitness::fit;
         /// Woken with an error if nobody knows yet; opened when somebody does.
-        wait_list settled;
+        wait_list settled{"the fork server's answer"};
         /// Empty: the server is gone, and the child was not born.
         result<std::optional<launched>> outcome = std::nullopt;
 
@@ -124,9 +124,9 @@ class forkserver final : public resident {
     std::uint64_t servers_so_far_ = 0;
     std::uint64_t births_so_far_ = 0;
     std::list<birth_ref> births_;
-    wait_list room_;
+    wait_list room_{"room on the fork server's socket"};
     int duties_ = 0;
-    wait_list all_done_;
+    wait_list all_done_{"children that nobody wants to be put away"};
     std::list<grave> graves_;
 };
 

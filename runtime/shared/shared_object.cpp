@@ -86,17 +86,41 @@ result<std::shared_ptr<const unique_fd>> shared_object::shared_ringer() {
 }
 
 shared_object::shared_object(region memory, std::shared_ptr<const unique_fd> ringer)
-    : memory_(std::move(memory)), ringer_(std::move(ringer)) {
+    : memory_(std::move(memory)), ringer_(std::move(ringer)) {}
+
+shared_object::~shared_object() { leave(); }
+
+void shared_object::join_attached() {
     const std::lock_guard lock(attached().mutex);
     attached().all.push_back(this);
 }
 
-shared_object::~shared_object() {
-    {
-        const std::lock_guard lock(attached().mutex);
-        std::erase(attached().all, this);
+void shared_object::leave_attached() noexcept {
+    const std::lock_guard lock(attached().mutex);
+    std::erase(attached().all, this);
+}
+
+// -- dumps
+
+void describe_attached(std::string& into) {
+    const std::lock_guard lock(attached().mutex);
+    for (const shared_object* one : attached().all) {
+        into += "  ";
+        one->describe(into);
+        into += '\n';
     }
-    leave();
+}
+
+void shared_object::describe_name(std::string& into, const char* what) const {
+    into += what;
+    into += ' ' + std::to_string(system::file_number(memory_.fd()));
+}
+
+void shared_object::describe_sleepers(std::string& into, std::size_t side,
+                                      const char* doing) const {
+    const std::size_t count = sleeping_on(side).count();
+    if (count == 0) return;
+    into += "; " + std::to_string(count) + doing;
 }
 
 // -- membership

@@ -84,6 +84,10 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     shared_object& operator=(const shared_object&) = delete;
     virtual ~shared_object();
 
+    /// Which object it is, and how things stand, in words: a guess, made without the lock.
+    /// Thread-safe.
+    virtual void describe(std::string& into) const = 0;
+
     int fd() const noexcept { return memory_.fd(); }
 
     /// Takes out what the dead had here. False if the object is locked, or it was too much for one
@@ -98,7 +102,14 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     template <class Object>
     static result<std::shared_ptr<Object>> attach(region memory) {
         COPROC_TRY(auto ringer, shared_ringer());
-        return std::make_shared<Object>(std::move(memory), std::move(ringer));
+        // Another thread may repair it at any time between the two.
+        const auto end = [](Object* one) {
+            one->leave_attached();
+            delete one;
+        };
+        std::shared_ptr<Object> made(new Object(std::move(memory), std::move(ringer)), end);
+        made->join_attached();
+        return made;
     }
 
     /// Lock-free where nothing stands in the way: makes attempts until one is done or fails, asleep
@@ -153,6 +164,10 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     sleepers sleeping_on(std::size_t side) const noexcept {
         return {head().sleeping[side], head().members, known_awake_[side]};
     }
+    /// What it is, and the number of its memory's file, the same in all processes.
+    void describe_name(std::string& into, const char* what) const;
+    /// So many loops, of all processes, are asleep on that side.
+    void describe_sleepers(std::string& into, std::size_t side, const char* doing) const;
     int ringer() const noexcept { return ringer_->get(); }
     shared_head& head() const noexcept { return memory_.as<shared_head>(); }
     const region& memory() const noexcept { return memory_; }
@@ -160,6 +175,8 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
 
  private:
     static result<std::shared_ptr<const unique_fd>> shared_ringer();
+    void join_attached();
+    void leave_attached() noexcept;
     bool later(task<void> rest);
     /// Has been promised: goes on for a second even when the loop shuts down.
     template <class Make>
@@ -182,9 +199,12 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
     class owed_ring;
 
     struct waiting {
+        explicit waiting(const shared_object& of) noexcept
+            : line(waited_for(of)), asleep(waited_for(of)) {}
         turn line;
         wait_list asleep;
     };
+    static_assert(shared_head::sides == 3);
 
     void on_ring() noexcept override;
     void on_silence() noexcept override;
@@ -193,7 +213,8 @@ class shared_object : public std::enable_shared_from_this<shared_object>, privat
 
     region memory_;
     std::shared_ptr<const unique_fd> ringer_;
-    std::array<waiting, shared_head::sides> waiting_;
+    std::array<waiting, shared_head::sides> waiting_{waiting(*this), waiting(*this),
+                                                     waiting(*this)};
     mutable std::array<known_awake, shared_head::sides> known_awake_{};
     lock_experience experience_;
     doorbell* bell_ = nullptr;   // of the loop where it is waited for
@@ -214,5 +235,8 @@ void encode_object(encoder& into, const std::shared_ptr<Object>& object, const c
 /// Repairs everything that is attached in this process; what is locked at the moment is repaired
 /// by a task on `home`, if there is one, later. Thread-safe.
 void repair_for(participant dead, ending how, loop* home);
+
+/// A line for each object that is attached in this process. Thread-safe.
+void describe_attached(std::string& into);
 
 }  // namespace coproc::detail

@@ -68,6 +68,13 @@ bool sleepers::is_asleep(std::size_t index) const noexcept {
     return state_of(word(table_->all[index].word).load()) == asleep;
 }
 
+std::size_t sleepers::count() const noexcept {
+    std::size_t found = 0;
+    const std::size_t used = word(members_->used).load();
+    for (std::size_t index = 0; index < used; ++index) found += is_asleep(index) ? 1 : 0;
+    return found;
+}
+
 /// Who announces himself after this look finds by himself what there is to be woken for.
 bool sleepers::anybody_but(std::size_t index) const noexcept {
     const std::size_t used = (word(members_->used).load() + 63) / 64;

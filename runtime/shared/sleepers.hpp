@@ -70,6 +70,9 @@ class sleepers {
         return count.load(std::memory_order_relaxed) != known_->load(std::memory_order_relaxed);
     }
 
+    /// So many are asleep at the moment.
+    std::size_t count() const noexcept;
+
     /// Rings one that needs no more than `room`, using the socket `from`; goes on to the next if
     /// that one has moved on by itself, as long as `reason(argument)` holds. True if one was rung
     /// while others sleep as well.

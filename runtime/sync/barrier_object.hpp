@@ -56,6 +56,7 @@ class barrier_object final : public shared_object {
     result<void> abort();
     result<void> reset();
 
+    void describe(std::string& into) const override;
     std::size_t parties() const noexcept { return words().parties; }
     std::size_t waiting() const noexcept { return peek(words().arrived); }
     bool broken() const noexcept { return peek(words().broken) != 0; }

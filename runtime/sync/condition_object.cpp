@@ -193,6 +193,11 @@ bool condition_object::forget(transaction& changing, participant dead, ending) n
     return all;
 }
 
+void condition_object::describe(std::string& into) const {
+    describe_name(into, "condition");
+    describe_sleepers(into, 0, " waiting");
+}
+
 bool condition_object::kick() noexcept {
     sleeping_on(0).wake_all(ringer(), peek(words().notified_below) - 1);
     return false;

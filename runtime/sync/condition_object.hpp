@@ -59,6 +59,8 @@ class condition_object final : public shared_object {
     static result<condition_ref> create();
     static result<condition_ref> open(unique_fd file);
 
+    void describe(std::string& into) const override;
+
     /// One more of this process waits.
     static task<result<void>> enlist(condition_ref self);
     /// Suspends one that was enlisted until it is notified. What it gives is to be consumed or

@@ -31,6 +31,11 @@ class lock_object final : public shared_object {
         return attach<lock_object>(std::move(memory));
     }
 
+    void describe(std::string& into) const override {
+        describe_name(into, "lock");
+        into += is_ours() ? ": ours" : is_locked() ? ": another process's" : ": free";
+        describe_sleepers(into, 0, " waiting");
+    }
     bool is_locked() const noexcept { return peek(words().owner) != 0; }
     /// Nobody else writes or removes our name while we live: no transaction is needed.
     bool is_ours() const noexcept { return peek(words().owner) == this_participant(); }

@@ -46,6 +46,13 @@ class semaphore_object final : public shared_object {
         return attach<semaphore_object>(std::move(memory));
     }
 
+    void describe(std::string& into) const override {
+        describe_name(into, "semaphore");
+        into += ": " + std::to_string(value());
+        if (is_bounded()) into += " of " + std::to_string(words().most);
+        into += " permits";
+        describe_sleepers(into, 0, " waiting");
+    }
     std::size_t value() const noexcept { return peek(words().permits); }
     bool is_bounded() const noexcept { return words().most != SIZE_MAX; }
 

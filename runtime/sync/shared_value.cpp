@@ -98,6 +98,10 @@ class value_object final : public shared_object {
         return attach<value_object>(std::move(memory));
     }
 
+    void describe(std::string& into) const override {
+        describe_name(into, "shared value");
+        into += ": written " + std::to_string(peek(words().version)) + " times";
+    }
     std::uint64_t read(std::span<std::byte> into) const noexcept {
         while (true) {
             const std::uint64_t version = peek(words().version);

@@ -41,6 +41,11 @@ void ready_op::cancel() {
     finish(errc::canceled);
 }
 
+void ready_op::describe(std::string& into) const {
+    into += "fd " + std::to_string(watch_->fd());
+    into += side_ == side::read ? " to be readable" : " to be writable";
+}
+
 intrusive_list<ready_op, fd_watch>& fd_watch::waiting(side which) noexcept {
     return which == side::read ? readers_ : writers_;
 }

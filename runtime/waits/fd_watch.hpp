@@ -7,6 +7,8 @@
 
 #include <coproc/detail/operation.hpp>
 
+#include <string>
+
 struct uv_poll_s;
 
 namespace coproc::detail {
@@ -27,6 +29,7 @@ class ready_op : public operation<ready_op>, private list_hook<fd_watch> {
     friend class intrusive_list<ready_op, fd_watch>;
     result<void> start(loop& home);
     void cancel();
+    void describe(std::string& into) const;
 
     fd_watch* watch_;
     side side_;

@@ -34,4 +34,6 @@ result<void> offloaded::start(loop& home) {
 /// The callback comes in any case: at once if the work had not begun, else after it.
 void offloaded::cancel() { uv_cancel(reinterpret_cast<uv_req_t*>(&request_->work)); }
 
+void offloaded::describe(std::string& into) const { into += "its work in the thread pool"; }
+
 }  // namespace coproc::detail

@@ -26,11 +26,13 @@ result<std::unique_ptr<signal_watch>> signal_watch::create(loop& home,
             signal_watch& self = *static_cast<handle*>(uv->data)->owner;
             self.pending_.push_back(arrived);
             self.arrived_.wake_all();
+            if (self.on_arrival_ != nullptr) self.on_arrival_(self.argument_);
         };
         if (const int status = uv_signal_start(&added->uv, on_signal, number); status < 0) {
             return uv_error(status, "uv_signal_start");
         }
     }
+    home.ring();
     return made;
 }
 

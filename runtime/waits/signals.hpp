@@ -1,6 +1,6 @@
 #pragma once
-// Signals as something to wait for. Only coproc::run uses it, which owns main: a handler is a
-// matter of the whole program, and a guest touches none.
+// Signals as something to wait for. Only coproc::run, which owns main, and runtime::dump_on(),
+// which is told to, use it: a handler is a matter of the whole program, and a guest touches none.
 
 #include <coproc/detail/wait_list.hpp>
 
@@ -21,6 +21,11 @@ class signal_watch {
 
     /// Finishes when a signal has arrived that take() has not yet answered.
     wait_list::wait_op wait() noexcept { return arrived_.wait(); }
+    /// The same by a call; what has arrived stays until take().
+    void call_on_arrival(void (*on_arrival)(void*) noexcept, void* argument) noexcept {
+        on_arrival_ = on_arrival;
+        argument_ = argument;
+    }
     bool empty() const noexcept { return pending_.empty(); }
     int take() noexcept;
 
@@ -30,7 +35,9 @@ class signal_watch {
 
     std::vector<handle*> handles_;
     std::deque<int> pending_;
-    wait_list arrived_;
+    void (*on_arrival_)(void*) noexcept = nullptr;
+    void* argument_ = nullptr;
+    wait_list arrived_{"a signal"};
 };
 
 }  // namespace coproc::detail

@@ -2,6 +2,8 @@
 
 #include "engine/loop.hpp"
 
+#include <algorithm>
+
 namespace coproc {
 
 namespace detail {
@@ -50,6 +52,15 @@ result<void> sleep_op::start(detail::loop& home) {
 void sleep_op::cancel() {
     stop();
     finish(errc::canceled);
+}
+
+void sleep_op::describe(std::string& into) const {
+    if (until_ == clock::time_point::max()) {
+        into += "a sleep for ever";
+        return;
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until_ - clock::now()).count();
+    into += "a sleep of " + std::to_string(std::max<decltype(left)>(left, 0)) + " ms more";
 }
 
 void sleep_op::on_time(alarm& self) noexcept { static_cast<sleep_op&>(self).finish(success()); }

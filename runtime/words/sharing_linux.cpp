@@ -56,6 +56,12 @@ result<unique_fd> memory_file(std::size_t size) {
     return file;
 }
 
+std::uint64_t file_number(int fd) noexcept {
+    struct stat about{};
+    ::fstat(fd, &about);
+    return about.st_ino;
+}
+
 result<std::size_t> memory_file_size(int fd) {
     struct stat about{};
     const int seals = ::fcntl(fd, F_GET_SEALS);

@@ -14,6 +14,8 @@ namespace coproc::system {
 result<unique_fd> memory_file(std::size_t size);
 /// The size of such a file. Errors: errc::bad_message if it is none.
 result<std::size_t> memory_file_size(int fd);
+/// Tells one file from all others, in all processes.
+std::uint64_t file_number(int fd) noexcept;
 /// The whole file, to be read and written; not in core dumps.
 result<std::byte*> map_shared(int fd, std::size_t size);
 void unmap(std::byte* mapped, std::size_t size) noexcept;

@@ -12,13 +12,13 @@ namespace coproc::testing {
 
 namespace {
 
-std::chrono::seconds length() {
-    return std::chrono::seconds(std::getenv("COPROC_TEST_LONG") != nullptr ? 60 : 2);
-}
-
 void do_nothing() {}
 
 }  // namespace
+
+std::chrono::seconds storm::usual_length() {
+    return std::chrono::seconds(std::getenv("COPROC_TEST_LONG") != nullptr ? 60 : 2);
+}
 
 void storm::add(const std::string& kind, int count, maker make) {
     kills_.emplace(kind, 0);
@@ -31,9 +31,9 @@ int storm::kills() const {
     return sum;
 }
 
-task<void> storm::rage() {
+task<void> storm::rage(std::chrono::seconds length) {
     for (place& one : places_) co_await start(one);
-    const auto until = clock::now() + length();
+    const auto until = clock::now() + length;
     while (clock::now() < until) {
         const auto pause = std::chrono::microseconds(random_() % 4000);
         (co_await sleep_for(pause)).value();

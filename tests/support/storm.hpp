@@ -28,7 +28,8 @@ class storm {
 
     void add(const std::string& kind, int count, maker make);
     /// Two seconds, or a minute in the long tests.
-    task<void> rage();
+    static std::chrono::seconds usual_length();
+    task<void> rage(std::chrono::seconds length = usual_length());
     /// How many of a kind have been killed.
     int kills(const std::string& kind) const { return kills_.at(kind); }
     int kills() const;

@@ -79,7 +79,7 @@ class branches {
     cancel_scope* outer_;
     cancel_scope inside_;
     std::size_t running_ = 0;
-    wait_list all_ended_;
+    wait_list all_ended_{"its branches"};
     bool canceled_here_ = false;
     bool threw_ = false;
     std::optional<error> error_;

@@ -7,20 +7,34 @@
 
 #include <coproc/detail/intrusive_list.hpp>
 
+#include <string>
+
 namespace coproc::detail {
 
 class loop;
 class cancel_scope;
+class promise_base;
 
 /// A started operation as its scope sees it: something that can be hurried, once.
 class pending : public list_hook<pending> {
+ public:
+    /// Who waits for it.
+    const promise_base* waiter() const noexcept { return waiter_; }
+    /// Appends what it waits for.
+    void describe(std::string& into) const { kind_->describe(*this, into); }
+
  protected:
-    using cancel_function = void (*)(pending&) noexcept;
-    explicit pending(cancel_function cancel) noexcept : cancel_(cancel) {}
+    struct kind {
+        void (*cancel)(pending&) noexcept;
+        void (*describe)(const pending&, std::string&);
+    };
+    explicit pending(const kind& which) noexcept : kind_(&which) {}
+
+    promise_base* waiter_ = nullptr;
 
  private:
     friend class cancel_scope;
-    cancel_function cancel_;
+    const kind* kind_;
 };
 
 class cancel_scope : list_hook<cancel_scope> {
@@ -42,12 +56,23 @@ class cancel_scope : list_hook<cancel_scope> {
     /// `operation` is hurried when this scope is canceled, unless it has left before.
     void enter(pending& operation) noexcept { operations_.push_back(operation); }
 
+    // What is going on in it.
+    template <class F>
+    void for_each_operation(F&& f) {
+        operations_.for_each(f);
+    }
+    template <class F>
+    void for_each_child(F&& f) {
+        children_.for_each(f);
+    }
+
  private:
     friend class intrusive_list<cancel_scope>;
 
     loop* loop_;
     cancel_scope* parent_ = nullptr;
     bool canceled_ = false;
+    bool is_shielded_ = false;
     intrusive_list<cancel_scope> children_;
     intrusive_list<pending> operations_;
 };

@@ -14,6 +14,8 @@ namespace coproc::detail {
 /// Self provides  result<void> start(loop&)  begin; an error means that nothing is pending
 ///                void cancel()              hurry: either finish() now, or make the callback
 ///                                           come soon
+///                void describe(std::string& into) const
+///                                           appends what it waits for, for runtime::dump()
 /// and calls finish() exactly once, at the latest from its callback, as the last thing that it
 /// does: finish() hands the outcome over and posts the waiter, which only the loop resumes.
 /// The outside holds our address: not moved once awaited (asserted), and never outlived by its
@@ -25,7 +27,7 @@ class [[nodiscard]] operation : public pending {
     operation(const operation&) = delete;
     operation& operator=(const operation&) = delete;
     /// Only to return it by value, before it is awaited.
-    operation([[maybe_unused]] operation&& other) noexcept : pending(&hurry) {
+    operation([[maybe_unused]] operation&& other) noexcept : pending(of_self) {
         assert(other.waiter_ == nullptr);
     }
 
@@ -40,7 +42,7 @@ class [[nodiscard]] operation : public pending {
     result<Value> await_resume() { return std::move(outcome_); }
 
  protected:
-    operation() noexcept : pending(&hurry) {}
+    operation() noexcept : pending(of_self) {}
     ~operation() { assert(waiter_ == nullptr); }
 
     void finish(result<Value> outcome) {
@@ -56,6 +58,10 @@ class [[nodiscard]] operation : public pending {
     static void hurry(pending& self) noexcept {
         static_cast<Self&>(static_cast<operation&>(self)).cancel();
     }
+    static void describe_self(const pending& self, std::string& into) {
+        static_cast<const Self&>(static_cast<const operation&>(self)).describe(into);
+    }
+    static constexpr kind of_self{&hurry, &describe_self};
 
     /// True if the waiter has to suspend.
     bool begin(promise_base& waiter) {
@@ -79,7 +85,6 @@ class [[nodiscard]] operation : public pending {
         return true;
     }
 
-    promise_base* waiter_ = nullptr;
     bool suspended_ = false;
     result<Value> outcome_{errc::canceled};
 };

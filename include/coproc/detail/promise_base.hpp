@@ -7,10 +7,12 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <source_location>
 
 namespace coproc::detail {
 
-/// A suspended coroutine that the loop can resume. In the queue at most once.
+/// A suspended coroutine that the loop can resume: part of a promise_base, in the queue at most
+/// once.
 struct ready_node {
     ready_node* next = nullptr;
     std::coroutine_handle<> coroutine;
@@ -29,16 +31,24 @@ class promise_base : public ready_node {
     /// Moves the coroutine to another scope: at its start, and in enter_scope.
     void set_scope(cancel_scope& scope) noexcept { scope_ = &scope; }
 
+    // For dumps: which coroutine it is (line 0: one that nobody has written), and who awaits it.
+    const std::source_location& written_at() const noexcept { return written_at_; }
+    const promise_base* awaiter() const noexcept { return awaiter_; }
+
     static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
     static void operator delete(void* frame, std::size_t size) noexcept {
         frame_pool::release(frame, size);
     }
 
+ protected:
+    promise_base* awaiter_ = nullptr;
+    std::source_location written_at_{};
+
  private:
     cancel_scope* scope_ = nullptr;
 };
 
-/// A coroutine that somebody awaits. `awaiter` is set only when the awaiter has really suspended:
+/// A coroutine that somebody awaits. `awaiter_` is set only when the awaiter has really suspended:
 /// one that is still running goes on by itself, so a million awaits in a row need no stack.
 class awaited_promise : public promise_base {
  public:
@@ -64,7 +74,6 @@ class awaited_promise : public promise_base {
     }
 
  private:
-    promise_base* awaiter_ = nullptr;
     bool handed_over_ = false;
 };
 

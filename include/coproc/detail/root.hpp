@@ -7,9 +7,11 @@
 #include <coproc/detail/wait_list.hpp>
 #include <coproc/task.hpp>
 
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace coproc::detail {
@@ -28,6 +30,8 @@ class root : public list_hook<root> {
     enum class kind { task, service };
 
     explicit root(loop& home, kind which = kind::task) noexcept : scope_(home), kind_(which) {}
+    root(const root&) = delete;
+    root& operator=(const root&) = delete;
     virtual ~root() = default;
 
     bool ends_in_shutdown() const noexcept { return kind_ == kind::task && !shutting_down_; }
@@ -38,13 +42,19 @@ class root : public list_hook<root> {
     wait_list& ended() noexcept { return ended_; }
     bool has_ended() const noexcept { return ended_.is_open(); }
 
+    bool is_service() const noexcept { return kind_ == kind::service; }
+    /// The first task of a loop is 1.
+    std::uint64_t number() const noexcept { return number_; }
+    void describe(std::string& into) const { into += "the end of task " + std::to_string(number_); }
+
     /// Joins the loop's tasks; leaves them when the task has ended.
     void enter() noexcept;
     void leave() noexcept;
 
  private:
     cancel_scope scope_;
-    wait_list ended_;
+    wait_list ended_{waited_for(*this)};
+    std::uint64_t number_ = 0;
     kind kind_;
     bool shutting_down_ = false;
 };

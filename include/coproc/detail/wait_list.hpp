@@ -3,12 +3,39 @@
 
 #include <coproc/detail/operation.hpp>
 
+#include <string>
+
 namespace coproc::detail {
+
+/// What a list's waiters wait for, in words.
+class waited_for {
+ public:
+    // NOLINTNEXTLINE(google-explicit-constructor)
+    waited_for(const char* words) noexcept
+        : write_([](const void* of, std::string& into) { into += static_cast<const char*>(of); }),
+          of_(words) {}
+    /// Those of its describe(std::string&) at that moment. Lifetime: as long as the list.
+    template <class Object>
+    explicit waited_for(const Object& object) noexcept
+        : write_([](const void* of, std::string& into) {
+              static_cast<const Object*>(of)->describe(into);
+          }),
+          of_(&object) {}
+
+    void describe(std::string& into) const { write_(of_, into); }
+
+ private:
+    void (*write_)(const void* of, std::string& into);
+    const void* of_;
+};
 
 class wait_list {
     struct place {};
 
  public:
+    wait_list() noexcept : wait_list("somebody else") {}
+    explicit wait_list(waited_for what) noexcept : what_(what) {}
+
     /// Finishes when it is woken. Cancellation: leaves the list.
     class wait_op : public operation<wait_op>, private list_hook<place> {
      public:
@@ -33,6 +60,7 @@ class wait_list {
             list_hook<place>::unlink();
             finish(errc::canceled);
         }
+        void describe(std::string& into) const { list_->what_.describe(into); }
 
         wait_list* list_;
     };
@@ -56,6 +84,7 @@ class wait_list {
 
  private:
     intrusive_list<wait_op, place> waiting_;
+    waited_for what_;
     bool open_ = false;
 };
 
