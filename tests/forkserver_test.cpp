@@ -13,6 +13,7 @@
 #include <coproc/this_process.hpp>
 #include <coproc/timeout.hpp>
 
+#include "processes/losses.hpp"
 #include "support/co_test.hpp"
 #include "support/command.hpp"
 #include "support/processes.hpp"
@@ -708,6 +709,52 @@ CO_TEST_CASE("forkserver: if none lives long enough, processes are spawned",
     }
     CHECK(server_pid() == 0);
     CHECK(lines.count("several times in a row") == 1);
+}
+
+CO_TEST_CASE("forkserver: one is tried again when what has ended them is over",
+             "[process][forkserver]") {
+    const log_lines lines;
+    {
+        const deadly servers("recvmsg");
+        const preloaded always(prepare_to_die_always);
+        process p(by_server, give, 0);
+        (co_await run_to_end(p)).value();
+    }
+    CHECK(server_pid() == 0);
+    const auto limit = coproc::clock::now() + 20s;
+    while (server_pid() == 0 && coproc::clock::now() < limit) {
+        (co_await coproc::sleep_for(10ms)).value();
+        process p(by_server, give, 3);
+        const auto status = (co_await run_to_end(p)).value();
+        CHECK(status.code() == 3);
+    }
+    CHECK(server_pid() != 0);
+    CHECK(lines.count("no fork server") == 1);
+}
+
+TEST_CASE("forkserver: the pause after losses doubles up to a minute and a birth ends it",
+          "[forkserver]") {
+    coproc::detail::losses all;
+    coproc::clock::time_point now;
+    const auto check_pause = [&](std::chrono::seconds length) {
+        CHECK(all.is_pause(now));
+        now += length - 1ms;
+        CHECK(all.is_pause(now));
+        now += 1ms;
+        CHECK_FALSE(all.is_pause(now));
+    };
+    for (int round = 0; round < 2; ++round) {
+        CHECK_FALSE(all.add(now));
+        CHECK_FALSE(all.add(now));
+        CHECK_FALSE(all.is_pause(now));
+        CHECK(all.add(now));
+        for (const auto length : {1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s, 60s}) {
+            check_pause(length);
+            CHECK_FALSE(all.add(now));
+        }
+        all.forget();
+        CHECK_FALSE(all.is_pause(now));
+    }
 }
 
 namespace {

@@ -53,7 +53,8 @@ void stop(http_server& server) {
 
 namespace {
 
-/// The oldest, which mostly is the fork server, is killed seldom: three in a row would be the last.
+/// The oldest, which mostly is the fork server, is killed seldom: three in a row, and there is
+/// none.
 bool kill_one(std::vector<::pid_t> alive, std::minstd_rand& random) {
     if (random() % 20 > 0 && !alive.empty()) alive.erase(std::ranges::min_element(alive));
     return !alive.empty() && ::kill(alive[random() % alive.size()], SIGKILL) == 0;

@@ -27,8 +27,6 @@ namespace {
 
 /// Each one has fds on their way, of which the kernel allows a user only so many.
 constexpr std::size_t most_births = 16;
-/// So many servers in a row may end without a child: then it is the program's or the system's way.
-constexpr int most_losses = 3;
 /// Within that a child says who it is, which has nothing else to do.
 constexpr std::chrono::seconds patience{5};
 /// For which a loop waits at its end for a server that has been killed.
@@ -130,12 +128,16 @@ void forkserver::lose() {
 }
 
 void forkserver::give_up(const std::string& why) {
-    if (!std::exchange(is_usable_, false)) return;
+    if (!std::exchange(is_possible_, false)) return;
     log(log_level::warning, "no fork server, processes are spawned: " + why);
 }
 
 void forkserver::on_end() {
-    if (++losses_ >= most_losses) give_up("it has ended several times in a row");
+    if (losses_.add(clock::now())) {
+        log(log_level::warning,
+            "no fork server for a while, processes are spawned: "
+            "it has ended several times in a row");
+    }
     lose();
 }
 
@@ -168,7 +170,7 @@ void forkserver::hear(const message_header& header) {
     const auto asked =
         std::ranges::find(births_, answer.number, [](const birth_ref& one) { return one->number; });
     if (asked == births_.end()) return;
-    losses_ = 0;
+    losses_.forget();
     if (answer.failure != 0) {
         const std::error_code failure(answer.failure, std::system_category());
         return settle(**asked, error(failure, answer.reason));
@@ -194,7 +196,7 @@ task<result<forkserver::birth_ref>> forkserver::ask(forkserver& self,
 result<forkserver::birth_ref> forkserver::ask_now(std::shared_ptr<message_socket> control,
                                                   unique_fd theirs) {
     // Those who have waited for room may find that there is no server to be had.
-    if (!is_usable_) return birth_ref();
+    if (!is_usable()) return birth_ref();
     if (socket_ && (is_outdated_ || made_by_ != ::getpid())) lose();
     const bool is_new = !socket_;
     if (is_new) {
@@ -290,7 +292,7 @@ void forkserver::on_message_of(birth& lost) {
         }
     }
     if (header) lost.control->drop(header.value());
-    if (found) losses_ = 0;
+    if (found) losses_.forget();
     settle(lost, std::move(found));
 }
 

@@ -18,6 +18,7 @@
 #include "engine/loop.hpp"
 #include "processes/launch_linux.hpp"
 #include "processes/lifeline_linux.hpp"
+#include "processes/losses.hpp"
 #include "processes/surroundings_linux.hpp"
 
 #include <list>
@@ -33,8 +34,9 @@ class forkserver final : public resident {
     ~forkserver() override;
     task<void> end() override;
 
-    /// False once it has turned out that there is none to be had here.
-    bool is_usable() const noexcept { return is_usable_; }
+    /// False once it has turned out that there is none to be had here; also after several that
+    /// have ended, for a while.
+    bool is_usable() const noexcept { return is_possible_ && !losses_.is_pause(clock::now()); }
 
     /// A child that has been asked for.
     struct birth final : private alarm {
@@ -113,9 +115,9 @@ class forkserver final : public resident {
     void on_message_of(birth& lost);
 
     loop* home_;
-    bool is_usable_ = true;
+    bool is_possible_ = true;
     bool is_outdated_ = false;  ///< the server: its children could not become as we are
-    int losses_ = 0;            ///< of servers, since one has last made a child
+    losses losses_;
     ::pid_t made_by_ = 0;
     std::shared_ptr<lifeline> lifeline_;
     standing made_under_;
