@@ -135,6 +135,19 @@ TEST_CASE("run: a second signal also ends a program that ignores its cancellatio
     CHECK(end_of(one).killed_by(SIGTERM));
 }
 
+TEST_CASE("run: a signal to a plain fork of the program is the fork's alone", "[process][run]") {
+    for (const char* when : {"early", "late"}) {
+        CAPTURE(when);
+        const auto end = outcome_of({"strike_a_fork", when});
+        INFO(end.output);
+        CHECK(end.says("the fork's signal " + std::to_string(SIGTERM) + "\n"));
+        CHECK(end.exited_with(0));
+    }
+    const auto handled = outcome_of({"strike_a_fork", "handled"});
+    CHECK(handled.says("the fork's code 4\n"));
+    CHECK(handled.exited_with(0));
+}
+
 namespace {
 
 /// What the actor says on a terminal where Ctrl-C is typed as soon as it is ready; and its status.

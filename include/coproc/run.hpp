@@ -36,7 +36,7 @@ int run_app(task<result<int>> app);
 /// At the end, daemons are terminated (SIGKILL after 2 s) and other children joined, for as long as
 /// they take; if the task failed or was canceled, all are stopped within 5 s.
 /// SIGINT and SIGTERM cancel the task, a second one kills the children; then the signal takes its
-/// default action. Does not return in a child.
+/// default action; in a plain fork of this process they do so at once. Does not return in a child.
 template <class Function, class... Args>
     requires std::is_invocable_v<Function&, Args...>
 int run(Function function, Args&&... args) {

@@ -10,7 +10,8 @@
 
 namespace coproc::detail {
 
-/// Collects the given signals from creation to destruction, in the order of their arrival.
+/// Collects the given signals from creation to destruction, in the order of their arrival. In a
+/// plain fork of this process they take their default action.
 class signal_watch {
  public:
     static result<std::unique_ptr<signal_watch>> create(loop& home,

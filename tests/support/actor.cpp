@@ -4,7 +4,9 @@
 #include <coproc/coproc.hpp>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -131,6 +133,31 @@ task<int> fork_beside_a_child() {
     say("child", child.pid());
     const auto waited = co_await for_ever();
     co_return waited ? 0 : 5;
+}
+
+/// Its plain fork gets a signal, which is none of this process's: in the beginning of the copy, or
+/// later, or later with a handler of its own.
+task<result<int>> let_a_fork_be_struck() {
+    if (arguments.at(2) == "handled") ::signal(SIGTERM, [](int) { ::_exit(4); });
+    const int fork = ::fork();
+    if (fork == 0) {
+        ::raise(SIGTERM);
+        ::_exit(3);
+    }
+    int status = 0;
+    ::waitpid(fork, &status, 0);
+    say("the fork's signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    say("the fork's code", WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+    for (int turns = 0; turns < 4; ++turns) {
+        COPROC_CO_TRY(co_await coproc::sleep_for(0ms));
+    }
+    co_return 0;
+}
+int strike_a_fork() {
+    ::pthread_atfork(nullptr, nullptr, [] {
+        if (arguments.at(2) == "early") ::raise(SIGTERM);
+    });
+    return coproc::run(let_a_fork_be_struck);
 }
 
 task<result<int>> fail_with_children() {
@@ -341,6 +368,7 @@ const std::map<std::string, std::function<int()>> verbs{
     {"ignore_cancellation", running(ignore_cancellation)},
     {"ignore_everything", running(ignore_everything)},
     {"fork_beside_a_child", running(fork_beside_a_child)},
+    {"strike_a_fork", strike_a_fork},
     {"fail_with_children", running(fail_with_children)},
     {"leave_daemon", running(leave_daemon)},
     {"leave_deaf_daemon", running(leave_deaf_daemon)},
