@@ -483,6 +483,22 @@ TEST_CASE("process: a plain fork of the parent does not keep its children alive"
     ::kill(fork, SIGKILL);
 }
 
+TEST_CASE(
+    "process: a plain fork of the parent does not keep its death from a child that is to be "
+    "canceled then",
+    "[process]") {
+    actor parent({"fork_beside_a_careful_child"});
+    const int fork = std::stoi(parent.line_after("fork "));
+    const int child = std::stoi(parent.line_after("child "));
+    parent.send_signal(SIGKILL);
+    for (int i = 0; i < 5000 && is_running(child); ++i) ::usleep(1000);
+    CHECK_FALSE(is_running(child));
+    CHECK(is_running(fork));
+    ::kill(fork, SIGKILL);
+    if (is_running(child)) ::kill(child, SIGKILL);
+    CHECK(parent.line() == "child was canceled");
+}
+
 CO_TEST_CASE("process: stop of a child ends its children, too", "[process]") {
     const quiet_stderr quiet;
     constexpr int depth = 2;

@@ -1,6 +1,7 @@
 #include "processes/bootstrap.hpp"
 
 #include <coproc/log.hpp>
+#include <coproc/readiness.hpp>
 #include <coproc/runtime.hpp>
 
 #include "processes/child_side.hpp"
@@ -129,14 +130,23 @@ task<void> cancel_on_request(spawned<result<int>>& target) {
         control.drop(header.value());
         if (asked) target.cancel();
     }
-    // The socket ends when the parent does, and when it has lost interest.
+    // The socket ends when the parent has lost interest, and mostly when it has ended.
     if (cancel_with_parent) target.cancel();
+}
+
+/// A plain fork of the parent has the socket's other end, too, and may keep it for long; of the
+/// lifeline it has nothing.
+task<void> cancel_after_parent(spawned<result<int>>& target) {
+    if (!cancel_with_parent) co_return;
+    const auto ended = co_await wait_readable(identity().lifeline.get());
+    if (ended) target.cancel();
 }
 
 task<result<int>> live(task<result<int>> body) {
     const runtime_ref home = co_await current_runtime();
     auto target = home.spawn(std::move(body));
     auto listener = home.spawn_service(cancel_on_request(target));
+    auto mourner = home.spawn_service(cancel_after_parent(target));
     result<int> code = errc::canceled;
     std::exception_ptr thrown;
     try {
@@ -152,7 +162,9 @@ task<result<int>> live(task<result<int>> body) {
     }
     (co_await home.shutdown()).value();
     listener.cancel();
+    mourner.cancel();
     (void)co_await listener;
+    (void)co_await mourner;
     if (thrown) std::rethrow_exception(thrown);
     co_return code;
 }

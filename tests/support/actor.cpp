@@ -123,8 +123,7 @@ task<int> ignore_everything() {
 }
 
 /// A child, and a plain fork of this process that outlives it.
-task<int> fork_beside_a_child() {
-    const process child = co_await begun({.name = "child"}, busy);
+task<int> fork_beside(process child) {
     const int fork = ::fork();
     if (fork == 0) {
         for (;;) ::pause();
@@ -133,6 +132,14 @@ task<int> fork_beside_a_child() {
     say("child", child.pid());
     const auto waited = co_await for_ever();
     co_return waited ? 0 : 5;
+}
+task<int> fork_beside_a_child() {
+    process child = co_await begun({.name = "child"}, busy);
+    co_return co_await fork_beside(std::move(child));
+}
+task<int> fork_beside_a_careful_child() {
+    process child = co_await begun({.on_parent_death = coproc::parent_death::cancel}, polite);
+    co_return co_await fork_beside(std::move(child));
 }
 
 /// Its plain fork gets a signal, which is none of this process's: in the beginning of the copy, or
@@ -368,6 +375,7 @@ const std::map<std::string, std::function<int()>> verbs{
     {"ignore_cancellation", running(ignore_cancellation)},
     {"ignore_everything", running(ignore_everything)},
     {"fork_beside_a_child", running(fork_beside_a_child)},
+    {"fork_beside_a_careful_child", running(fork_beside_a_careful_child)},
     {"strike_a_fork", strike_a_fork},
     {"fail_with_children", running(fail_with_children)},
     {"leave_daemon", running(leave_daemon)},
