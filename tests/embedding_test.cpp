@@ -2,6 +2,7 @@
 
 #include <coproc/connection.hpp>
 #include <coproc/detail/wait_list.hpp>
+#include <coproc/forkserver.hpp>
 #include <coproc/process.hpp>
 #include <coproc/queue.hpp>
 #include <coproc/runtime.hpp>
@@ -9,15 +10,19 @@
 #include <coproc/this_process.hpp>
 #include <coproc/timeout.hpp>
 
+#include "processes/launch_linux.hpp"
 #include "support/co_test.hpp"
+#include "support/command.hpp"
 #include "support/processes.hpp"
 #include "words/system.hpp"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -408,6 +413,75 @@ TEST_CASE("embedding: a fork may destroy its copy of a runtime", "[process]") {
         const auto end = rt->run(coproc::timeout(10s, child->join()));
         CHECK(end.value().signal() == SIGTERM);
         CHECK(rt->run(sum_of_children(10, start_method::forkserver)) == sum_below(20));
+        rt->run(rt->shutdown()).value();
+    }
+    leaks.done();
+}
+
+TEST_CASE("embedding: a fork that can open nothing may destroy its copy of a runtime",
+          "[process]") {
+    const leak_check leaks;
+    {
+        std::optional<runtime> rt(runtime::create().value());
+        std::optional<process> child(rt->run(begun({.name = "child"}, polite)));
+        const int fd = rt->fd();
+        const auto destroy_all = [&](::rlim_t most_fds) {
+            ::rlimit before{};
+            ::getrlimit(RLIMIT_NOFILE, &before);
+            const ::rlimit few{most_fds, before.rlim_max};
+            ::setrlimit(RLIMIT_NOFILE, &few);
+            child.reset();
+            rt.reset();
+            ::setrlimit(RLIMIT_NOFILE, &before);
+            return live_anew();
+        };
+        CHECK(in_a_fork([&] { return destroy_all(0); }) == 7);
+        // Enough for libuv's epoll set, which is the first that it opens anew.
+        CHECK(in_a_fork([&] { return destroy_all(static_cast<::rlim_t>(fd) + 1); }) == 7);
+        child->terminate().value();
+        const auto end = rt->run(coproc::timeout(10s, child->join()));
+        CHECK(end.value().signal() == SIGTERM);
+        rt->run(rt->shutdown()).value();
+    }
+    leaks.done();
+}
+
+namespace {
+
+/// In a fork server: it serves nobody, and stays.
+void hang_up() {
+    ::close(coproc::detail::control_fd_in_child);
+    for (;;) ::pause();
+}
+
+int reaps = 0;
+
+}  // namespace
+
+TEST_CASE("embedding: a fork does not wait for fork servers that are ending", "[process]") {
+    const leak_check leaks;
+    {
+        std::optional<runtime> rt(runtime::create().value());
+        // The lifeline lasts as long as one who needs it.
+        const process child = rt->run(begun({.method = start_method::spawn}, polite));
+        coproc::set_forkserver_preload(hang_up).value();
+        coproc::system::set_fault_hook([](const char* call) noexcept {
+            return std::strcmp(call, "pidfd_send_signal") == 0 ? EPERM : 0;
+        });
+        CHECK(rt->run(sum_of_children(10, start_method::forkserver)) == sum_below(20));
+        const auto destroy = [&] {
+            coproc::system::set_fault_hook([](const char* call) noexcept {
+                reaps += std::strcmp(call, "waitid") == 0 ? 1 : 0;
+                return 0;
+            });
+            rt.reset();
+            return reaps;
+        };
+        CHECK(coproc::testing::children_of(::getpid()).size() > 1);
+        CHECK(in_a_fork(destroy) == 0);
+        coproc::system::set_fault_hook(nullptr);
+        coproc::set_forkserver_preload(nullptr).value();
+        for (const ::pid_t one : coproc::testing::children_of(::getpid())) ::kill(one, SIGKILL);
         rt->run(rt->shutdown()).value();
     }
     leaks.done();

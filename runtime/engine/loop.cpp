@@ -102,7 +102,7 @@ loop::~loop() {
         handles_->close(handles_->idle);
         handles_->close(handles_->inbox);
     }
-    if (uv_ != &own_) return;
+    if (uv_ != &own_ || is_cut_off_) return;
     // One turn for the close callbacks, and one for what they close; never a wait.
     for (int turns = 0; turns < 8 && uv_run(uv_, UV_RUN_NOWAIT) != 0; ++turns) continue;
     [[maybe_unused]] const int closed = uv_loop_close(uv_);
@@ -111,7 +111,10 @@ loop::~loop() {
 
 void loop::part_from_parent() noexcept {
     const unsigned now = forks_so_far();
-    if (std::exchange(made_after_, now) != now) uv_loop_fork(uv_);
+    if (std::exchange(made_after_, now) == now || uv_loop_fork(uv_) == 0) return;
+    // Without fds of its own libuv would abort the program in the next turn, or when it is woken.
+    is_cut_off_ = true;
+    is_driven_ = false;
 }
 
 void loop::push_back(ready_node& node) noexcept {

@@ -70,7 +70,8 @@ class loop {
     void turn();
 
     /// In a plain fork of the process that made this loop: from now on what is done to it does not
-    /// reach the parent's, with which it has shared an epoll set.
+    /// reach the parent's, with which it has shared an epoll set. Where file descriptors are too
+    /// short for that, it never turns again, and what libuv has of it is left to the process's end.
     void part_from_parent() noexcept;
 
     /// For a foreign loop that drives this one. From the first fd() on, what becomes ready outside
@@ -114,7 +115,8 @@ class loop {
     ready_node* last_ = nullptr;
     bool draining_ = false;
     bool turning_ = false;
-    bool is_driven_ = false;  // by a foreign loop, which sees nothing of us but the fd
+    bool is_driven_ = false;   // by a foreign loop, which sees nothing of us but the fd
+    bool is_cut_off_ = false;  // a copy that could not part from its parent's
     intrusive_list<root> tasks_;
     runtime_counters counted_;
     cancel_scope scope_{*this};

@@ -95,6 +95,7 @@ task<void> forkserver::end() {
 forkserver::~forkserver() {
     if (socket_ && made_by_ == ::getpid()) graves_.emplace_back(*this, end_server());
     for (grave& open : graves_) {
+        if (open.parent != ::getpid()) continue;  // the copy that a plain fork has
         system::wait_until_readable(open.pidfd.get(), longest_farewell);
         (void)system::reap(open.pidfd.get());
     }

@@ -21,6 +21,8 @@
 #include "processes/losses.hpp"
 #include "processes/surroundings_linux.hpp"
 
+#include <unistd.h>
+
 #include <list>
 #include <memory>
 #include <optional>
@@ -96,6 +98,7 @@ class forkserver final : public resident {
         void fill() noexcept;
 
         forkserver* family;
+        ::pid_t parent = ::getpid();
         unique_fd pidfd;
         fd_watch ending;
         std::list<grave>::iterator place;
