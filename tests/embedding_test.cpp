@@ -33,6 +33,7 @@
 #include <string>
 #include <thread>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -87,6 +88,9 @@ task<int> sum_of_children(int count, start_method method) {
 }
 constexpr int sum_below(int count) { return count * (count - 1) / 2; }
 
+/// For the host, which awaits nothing.
+task<void> note(task<int> work, int& value) { value = co_await std::move(work); }
+
 /// What the kernel knows of how this process handles signals.
 struct signal_setup {
     signal_setup() {
@@ -123,7 +127,10 @@ class busy_host {
         uv_signal_init(&loop, &signal_);
         signal_.data = this;
         uv_signal_start(
-            &signal_, [](uv_signal_t* one, int) { ++static_cast<busy_host*>(one->data)->signals; },
+            &signal_,
+            [](uv_signal_t* one, int number) {
+                static_cast<busy_host*>(one->data)->signals.push_back(number);
+            },
             SIGUSR1);
     }
     busy_host(const busy_host&) = delete;
@@ -145,7 +152,7 @@ class busy_host {
 
     uv_loop_t loop{};
     int ticks = 0;
-    int signals = 0;
+    std::vector<int> signals;
 
  private:
     uv_timer_t timer_{};
@@ -167,16 +174,18 @@ TEST_CASE("embedding: the host's signals are its own while the guest's children 
         {
             auto rt = runtime::create(&host.loop).value();
             for (const auto method : {start_method::forkserver, start_method::spawn}) {
-                const auto sum = rt.spawn(sum_of_children(100, method));
-                const int signals = host.signals;
+                int sum = 0;
+                const auto summing = rt.spawn(note(sum_of_children(100, method), sum));
+                const std::size_t signals = host.signals.size();
                 ::raise(SIGUSR1);
-                host.run_until([&] { return sum.done() && host.signals > signals; });
+                host.run_until([&] { return summing.done() && host.signals.size() > signals; });
+                CHECK(sum == sum_below(200));
                 CHECK(before == signal_setup());
             }
             host.run_until([&, down = rt.spawn(shut_down(rt))] { return down.done(); });
         }
         CHECK(before == signal_setup());
-        CHECK(host.signals == 2);
+        CHECK(host.signals == std::vector{SIGUSR1, SIGUSR1});
     }
     leaks.done();
 }
@@ -185,21 +194,25 @@ TEST_CASE("embedding: a host's loop goes on after its guest and closes clean", "
     const leak_check leaks;
     {
         busy_host host;
-        for (int guests = 0; guests < 3; ++guests) {
+        for (std::size_t guests = 1; guests <= 3; ++guests) {
+            int sum = 0;
             {
                 auto rt = runtime::create(&host.loop).value();
-                const auto sum = rt.spawn(sum_of_children(10, start_method::forkserver));
+                const auto work =
+                    rt.spawn(note(sum_of_children(10, start_method::forkserver), sum));
                 const auto down =
-                    rt.spawn([](runtime_ref all, coproc::spawned<int> work) -> task<int> {
-                        const auto value = co_await work;
+                    rt.spawn([](runtime_ref all, coproc::spawned<void> before) -> task<void> {
+                        (co_await before).value();
                         (co_await all.shutdown()).value();
-                        co_return value.value();
-                    }(rt, sum));
+                    }(rt, work));
                 host.run_until([&] { return down.done(); });
             }
+            CHECK(sum == sum_below(20));
             const int ticks = host.ticks;
-            host.run_until([&] { return host.ticks > ticks; });
+            ::raise(SIGUSR1);
+            host.run_until([&] { return host.ticks > ticks && host.signals.size() == guests; });
         }
+        CHECK(host.signals == std::vector{SIGUSR1, SIGUSR1, SIGUSR1});
     }
     leaks.done();
 }
@@ -241,7 +254,8 @@ TEST_CASE("embedding: two guests of one loop do not end each other's children", 
     {
         busy_host host;
         auto stays = runtime::create(&host.loop).value();
-        auto staying = stays.spawn(sum_of_children(10, start_method::forkserver));
+        int sum = 0;
+        auto staying = stays.spawn(note(sum_of_children(10, start_method::forkserver), sum));
         const auto child = stays.spawn(begun({.name = "staying"}, polite));
         {
             auto goes = runtime::create(&host.loop).value();
@@ -250,11 +264,13 @@ TEST_CASE("embedding: two guests of one loop do not end each other's children", 
             const auto down = goes.spawn(shut_down(goes));
             host.run_until([&] { return down.done(); });
         }
+        CHECK(std::exchange(sum, 0) == sum_below(20));
         const auto left = coproc::active_children();
         REQUIRE(left.size() == 1);
         CHECK(left.front().name == "staying");
-        staying = stays.spawn(sum_of_children(10, start_method::forkserver));
+        staying = stays.spawn(note(sum_of_children(10, start_method::forkserver), sum));
         host.run_until([&] { return staying.done(); });
+        CHECK(sum == sum_below(20));
         const auto down = stays.spawn(shut_down(stays));
         host.run_until([&] { return down.done(); });
     }
@@ -502,7 +518,7 @@ TEST_CASE("embedding: a fork may destroy its copy of a guest and the host's loop
         CHECK(in_a_fork(destroy) == 7);
         const int ticks = host.ticks;
         ::raise(SIGUSR1);
-        host.run_until([&] { return host.ticks > ticks && host.signals == 1; });
+        host.run_until([&] { return host.ticks > ticks && host.signals.size() == 1; });
         for (const auto& one : coproc::active_children()) ::kill(one.pid, SIGTERM);
         host.run_until([] { return coproc::active_children().empty(); });
         const auto down = rt->spawn(shut_down(*rt));
