@@ -150,6 +150,11 @@ class busy_host {
         }
     }
 
+    /// From now on only a guest keeps the loop alive.
+    void be_idle() {
+        for (auto* handle : {as_handle(timer_), as_handle(signal_)}) uv_unref(handle);
+    }
+
     uv_loop_t loop{};
     int ticks = 0;
     std::vector<int> signals;
@@ -523,6 +528,88 @@ TEST_CASE("embedding: a fork may destroy its copy of a guest and the host's loop
         host.run_until([] { return coproc::active_children().empty(); });
         const auto down = rt->spawn(shut_down(*rt));
         host.run_until([&] { return down.done(); });
+    }
+    leaks.done();
+}
+
+namespace {
+
+task<void> note_number(coproc::connection& from, int& number) {
+    number = (co_await from.recv<int>()).value();
+}
+task<void> note_time(int& times) {
+    for (;;) {
+        (co_await coproc::sleep_for(1ms)).value();
+        ++times;
+    }
+}
+
+int rings = 0;
+
+/// The loop's turns in so many of the host's ticks.
+int turns_in(busy_host& host, int ticks) {
+    const int end = host.ticks + ticks;
+    int turns = 0;
+    for (; host.ticks < end; ++turns) uv_run(&host.loop, UV_RUN_ONCE);
+    return turns;
+}
+
+/// What a fork sees of the guest while its own copy of the host's loop ticks.
+int run_on(busy_host& host, const std::function<bool()>& is_unchanged, coproc::connection& copied) {
+    if (uv_loop_fork(&host.loop) != 0) return 1;
+    // It looks at nothing again and again.
+    if (turns_in(host, 20) > 50) return 2;
+    if (!is_unchanged()) return 3;
+    copied.close();
+    if (turns_in(host, 20) > 50) return 4;
+    host.be_idle();
+    if (uv_run(&host.loop, UV_RUN_DEFAULT) != 0) return 5;
+    return live_anew();
+}
+
+}  // namespace
+
+TEST_CASE("embedding: a fork may run its host's loop in which the copy of a guest does nothing",
+          "[process]") {
+    const leak_check leaks;
+    {
+        busy_host host;
+        auto rt = runtime::create(&host.loop).value();
+        auto other = runtime::create().value();
+        auto [ours, theirs] = coproc::pipe().value();
+        int number = 0;
+        int sum = 0;
+        int times = 0;
+        bool posted = false;
+        const auto receives = rt.spawn(note_number(ours, number));
+        const auto sleeps = rt.spawn(note_time(times));
+        const auto starts = rt.spawn(begun({.name = "child"}, polite));
+        for (int turns = 0; turns < 2; ++turns) uv_run(&host.loop, UV_RUN_NOWAIT);
+        // What is under way when it forks is the parent's.
+        other.run(theirs.send(6)).value();
+        rt.post([&] { posted = true; });
+        rings = 0;
+        coproc::detail::alarm soon([](coproc::detail::alarm&) noexcept { ++rings; });
+        soon.start(rt.home(), coproc::clock::now() + 1ms);
+        const int before = times;
+        const bool has_started = starts.done();
+        const auto is_unchanged = [&] {
+            return number == 0 && times == before && rings == 0 && !posted &&
+                   starts.done() == has_started;
+        };
+        const auto copy = [&] { return run_on(host, is_unchanged, ours); };
+        CHECK(in_a_fork(copy) == 7);
+        const auto ready = rt.spawn(note(sum_of_children(10, start_method::forkserver), sum));
+        CHECK(in_a_fork(copy) == 7);
+        host.run_until([&] { return receives.done() && starts.done() && ready.done(); });
+        CHECK(number == 6);
+        CHECK(sum == sum_below(20));
+        CHECK(times > before);
+        CHECK(rings == 1);
+        CHECK(posted);
+        const auto down = rt.spawn(shut_down(rt));
+        host.run_until([&] { return down.done(); });
+        CHECK(sleeps.done());
     }
     leaks.done();
 }

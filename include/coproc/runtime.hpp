@@ -14,8 +14,8 @@
 // runtime of its own, whose children end with it. What it has copied it must not run or await, but
 // may leave or close; a copied runtime may be destroyed if no task lives. It ends by exec or _exit;
 // if other threads use coproc at the moment of the fork, it does nothing else. Where the parent's
-// runtime is a guest, the copy does not run the host's loop, unless it has destroyed the guest and
-// called uv_loop_fork() before.
+// runtime is a guest, the copy may run the host's loop after uv_loop_fork(): the copied guest does
+// nothing there.
 
 #include <coproc/counters.hpp>
 #include <coproc/detail/root.hpp>

@@ -79,7 +79,7 @@ result<void> loop::open() {
     // Ready coroutines run before libuv waits and after it has called back: what a host's timer
     // made ready is not delayed by the wait, and what an fd made ready runs in the same turn.
     uv_prepare_start(&handles_->prepare,
-                     [](uv_prepare_t* self) { static_cast<loop*>(self->data)->drain(); });
+                     [](uv_prepare_t* self) { static_cast<loop*>(self->data)->begin_turn(); });
     uv_check_start(&handles_->check,
                    [](uv_check_t* self) { static_cast<loop*>(self->data)->drain(); });
     return success();
@@ -111,10 +111,30 @@ loop::~loop() {
 
 void loop::part_from_parent() noexcept {
     const unsigned now = forks_so_far();
-    if (std::exchange(made_after_, now) == now || uv_loop_fork(uv_) == 0) return;
+    if (std::exchange(parted_after_, now) == now || uv_loop_fork(uv_) == 0) return;
     // Without fds of its own libuv would abort the program in the next turn, or when it is woken.
     is_cut_off_ = true;
     is_driven_ = false;
+}
+
+/// Before anything but timers has called back.
+void loop::begin_turn() noexcept {
+    if (is_copied_guest()) {
+        become_inert();
+    } else {
+        drain();
+    }
+}
+
+/// Its tasks do not go on, its fds are the parent's to read, and the host's loop does not live for
+/// it.
+void loop::become_inert() noexcept {
+    is_inert_ = true;
+    draining_ = true;  // for good: nobody is resumed, nor makes libuv turn for that
+    uv_prepare_stop(&handles_->prepare);
+    uv_check_stop(&handles_->check);
+    uv_idle_stop(&handles_->idle);
+    uv_unref(as_handle(handles_->inbox));
 }
 
 void loop::push_back(ready_node& node) noexcept {

@@ -74,6 +74,14 @@ class loop {
     /// short for that, it never turns again, and what libuv has of it is left to the process's end.
     void part_from_parent() noexcept;
 
+    /// A guest in a plain fork of the process that made it: nothing of it is to act, though the
+    /// fork runs its copy of the host's loop.
+    bool is_copied_guest() const noexcept {
+        return uv_ != &own_ && forks_so_far() != forks_before_;
+    }
+    /// The same for what libuv calls in the middle of a turn.
+    bool is_inert() const noexcept { return is_inert_; }
+
     /// For a foreign loop that drives this one. From the first fd() on, what becomes ready outside
     /// a turn makes the fd readable.
     int fd() noexcept;
@@ -98,18 +106,21 @@ class loop {
 
  private:
     struct handles;
-    explicit loop(uv_loop_t* host) noexcept : uv_(host), made_after_(forks_so_far()) {}
+    explicit loop(uv_loop_t* host) noexcept : uv_(host) {}
     result<void> open();
     uv_async_t* inbox() noexcept;
     void wake() noexcept;
     void drain() noexcept;
     void collect();
     void turn_in(uv_run_mode mode);
+    void begin_turn() noexcept;
+    void become_inert() noexcept;
     static detached run_posted(std::vector<std::unique_ptr<posted>> work);
 
     uv_loop_t own_{};
     uv_loop_t* uv_;
-    unsigned made_after_;  // so many forks
+    const unsigned forks_before_ = forks_so_far();
+    unsigned parted_after_ = forks_before_;  // so many forks
     handles* handles_ = nullptr;
     ready_node* first_ = nullptr;
     ready_node* last_ = nullptr;
@@ -117,6 +128,7 @@ class loop {
     bool turning_ = false;
     bool is_driven_ = false;   // by a foreign loop, which sees nothing of us but the fd
     bool is_cut_off_ = false;  // a copy that could not part from its parent's
+    bool is_inert_ = false;    // a copied guest that has seen so
     intrusive_list<root> tasks_;
     runtime_counters counted_;
     cancel_scope scope_{*this};

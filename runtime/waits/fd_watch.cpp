@@ -96,7 +96,12 @@ void fd_watch::rearm() noexcept {
         return;
     }
     uv_poll_start(&poll_->handle, armed_, [](uv_poll_t* handle, int status, int events) {
-        static_cast<poll*>(handle->data)->watch->on_poll(status, events);
+        const auto& mine = *static_cast<poll*>(handle->data);
+        if (mine.home->is_inert()) {
+            uv_poll_stop(handle);
+        } else {
+            mine.watch->on_poll(status, events);
+        }
     });
 }
 

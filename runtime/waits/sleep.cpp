@@ -29,7 +29,8 @@ void alarm::start(loop& home, clock::time_point when) {
     const auto on_timer = [](uv_timer_t* fired) {
         auto* self = static_cast<alarm*>(fired->data);
         self->stop();
-        self->on_time_(*self);
+        // What is over then may be in shared memory, and the parent's.
+        if (!self->home_->is_copied_guest()) self->on_time_(*self);
     };
     uv_timer_start(timer, on_timer,
                    static_cast<std::uint64_t>(due > now && !is_past ? due - now : 0), 0);
