@@ -991,7 +991,6 @@ int code_of(::pid_t pid) {
 
 control::bootstrap honest_bootstrap() {
     control::bootstrap b{};
-    b.identity = control::build_identity;
     b.name = "stranger";
     b.path = "1";
     b.parent_name = "nobody";
@@ -999,19 +998,24 @@ control::bootstrap honest_bootstrap() {
     return b;
 }
 
+coproc::encoder encoded(const control::bootstrap& said) {
+    coproc::encoder message;
+    control::put_protocol(message);
+    message.put(said);
+    return message;
+}
+
 /// Sends one message to a fresh program that takes us for its parent; its last report.
 struct reply {
     int code;
     std::optional<control::report> report;
 };
-reply reply_to(const control::bootstrap& said, std::uint64_t type,
+reply reply_to(const coproc::encoder& body, std::uint64_t type,
                const std::string& program = COPROC_ACTOR) {
     auto ends = coproc::system::socket_pair().value();
     auto lifeline = coproc::system::pipe().value();
     const ::pid_t pid = start_with_socket(ends[1].get(), "3", {"code", "77"}, program);
     ends[1].reset();
-    coproc::encoder body;
-    body.put(said);
     coproc::detail::message_socket socket(std::move(ends[0]));
     const std::array fds{lifeline[0].get()};
     // One that refuses may be gone before it has been asked.
@@ -1071,16 +1075,17 @@ TEST_CASE("process: a parent that hangs up or sends rubbish gets a child that en
 }
 
 TEST_CASE(
-    "process: a message that is no bootstrap, a bootstrap of another version, a target that "
+    "process: a message that is no bootstrap, a bootstrap of another protocol, a target that "
     "is not there: the child says so, and calls nothing",
     "[process]") {
     const quiet_stderr quiet;
-    const auto no_bootstrap = reply_to(honest_bootstrap(), control::cancel_type);
+    const auto no_bootstrap = reply_to(encoded(honest_bootstrap()), control::cancel_type);
     CHECK(no_bootstrap.code == 1);
 
-    auto other_version = honest_bootstrap();
-    other_version.identity = "coproc 0.0.9";
-    const auto mismatch = reply_to(other_version, control::bootstrap_type);
+    coproc::encoder other_protocol;  // which has other bootstraps
+    other_protocol.put(std::string("coproc protocol 0"));
+    other_protocol.put(1.5);
+    const auto mismatch = reply_to(other_protocol, control::bootstrap_type);
     CHECK(mismatch.code == 1);
     REQUIRE(mismatch.report.has_value());
     CHECK(mismatch.report->failure == static_cast<int>(errc::version_mismatch));
@@ -1088,7 +1093,7 @@ TEST_CASE(
 
     auto no_such_target = honest_bootstrap();
     no_such_target.target.place.module = "/nowhere/libnone.so";
-    const auto unknown = reply_to(no_such_target, control::bootstrap_type);
+    const auto unknown = reply_to(encoded(no_such_target), control::bootstrap_type);
     CHECK(unknown.code == 1);
     REQUIRE(unknown.report.has_value());
     CHECK(unknown.report->failure == static_cast<int>(errc::unknown_target));
@@ -1142,7 +1147,8 @@ TEST_CASE("process: a set-uid program starts nothing, and accepts no bootstrap",
     CHECK(WEXITSTATUS(status) == 1);
 
     // The same message makes a program without the bit report that it has no such target.
-    const auto answer = reply_to(honest_bootstrap(), control::bootstrap_type, made.program());
+    const auto answer =
+        reply_to(encoded(honest_bootstrap()), control::bootstrap_type, made.program());
     CHECK(answer.code == 1);
     CHECK_FALSE(answer.report.has_value());
 }

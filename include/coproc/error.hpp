@@ -32,7 +32,7 @@ enum class errc {
     already_started,    ///< the process was started before
     still_running,      ///< the process has to end first
     unknown_target,     ///< the child cannot find the function it should call
-    version_mismatch,   ///< parent and child are different builds
+    version_mismatch,   ///< the program's files have been replaced while it runs: restart it
     status_lost,        ///< somebody else reaped the child, its status is not to be had
     too_many_releases,  ///< released more often than acquired
     broken_barrier,     ///< a party left the barrier, or it was aborted

@@ -10,7 +10,9 @@
 #define COPROC_VERSION_PATCH 0
 
 /// 10000 * major + 100 * minor + patch. Before 1.0 each minor version has a binary interface of its
-/// own.
+/// own. The shared library of one patch version takes the place of another's, also under a program
+/// that runs, whose next children may then be of another patch version than it is itself; where the
+/// two do not understand each other, such a child ends with errc::version_mismatch.
 #define COPROC_VERSION \
     (10000 * COPROC_VERSION_MAJOR + 100 * COPROC_VERSION_MINOR + COPROC_VERSION_PATCH)
 

@@ -100,8 +100,8 @@ void on_exit_of_child(int status, void*) {
 
 result<control::bootstrap> receive_bootstrap(child_side& side, decoder& message) {
     COPROC_TRY(auto lifeline, message.take_fd());
+    COPROC_TRY(control::expect_protocol(message));
     COPROC_TRY(auto bootstrap, message.get<control::bootstrap>());
-    if (bootstrap.identity != control::build_identity) return errc::version_mismatch;
     process_identity& me = identity();
     me.set(bootstrap.name, bootstrap.daemon);
     me.path = bootstrap.path;

@@ -47,7 +47,6 @@ result<encoder> child::make_bootstrap(std::vector<unique_fd>& opened) {
     message.give_away();
     COPROC_TRY(auto place, prepare_placement(options_, message, opened));
     const control::bootstrap bootstrap{
-        control::build_identity,
         name_,
         path_,
         self.name(),
@@ -59,6 +58,7 @@ result<encoder> child::make_bootstrap(std::vector<unique_fd>& opened) {
         log.to_stderr,
         std::move(target),
         std::move(place)};
+    control::put_protocol(message);
     message.put(bootstrap);
     request_->encode(message);
     COPROC_TRY(message.status());

@@ -6,7 +6,6 @@
 #include <coproc/codec.hpp>
 #include <coproc/detail/target.hpp>
 #include <coproc/log.hpp>
-#include <coproc/version.hpp>
 
 #include "processes/placement_linux.hpp"
 
@@ -29,10 +28,24 @@ enum type : std::uint64_t {
     surroundings_type = 24
 };
 
-/// Parent to child, with the lifeline's read end and what the placement attaches; followed by the
-/// target's arguments.
+/// Of all that the processes of a family say to each other, and leave for each other in shared
+/// memory: a version that changes any of that has another number. It is not the version itself: a
+/// program whose shared library is replaced by another patch version goes on starting children.
+inline constexpr const char* protocol = "coproc protocol 1";
+
+/// Both messages that begin a process's life begin with it, as what follows may be laid out in any
+/// way.
+inline void put_protocol(encoder& message) { message.put(std::string(protocol)); }
+/// Errors: errc::version_mismatch.
+inline result<void> expect_protocol(decoder& message) {
+    COPROC_TRY(const auto theirs, message.get<std::string>());
+    if (theirs != protocol) return errc::version_mismatch;
+    return success();
+}
+
+/// Parent to child, with the lifeline's read end and what the placement attaches; after the
+/// protocol, and followed by the target's arguments.
 struct bootstrap {
-    std::string identity;  ///< the parent's build of coproc
     std::string name;
     std::string path;
     std::string parent_name;
@@ -61,9 +74,9 @@ struct birth {
     std::uint64_t participant;
 };
 
-/// Application to fork server, with the lifeline's read end, in place of a bootstrap.
+/// Application to fork server, with the lifeline's read end, in place of a bootstrap; after the
+/// protocol.
 struct service {
-    std::string identity;
     std::optional<code_place> preload;  ///< a void (*)(), called once
     bool has_binding_variable;          ///< which the application has not
 };
@@ -96,8 +109,5 @@ struct hello {
 inline constexpr std::size_t longest_text = std::size_t{16} * 1024;
 /// What the parent takes for a report at all.
 inline constexpr std::size_t longest_report = std::size_t{64} * 1024;
-
-/// Version and layout of everything that parent and child exchange.
-inline constexpr const char* build_identity = "coproc " COPROC_VERSION_STRING;
 
 }  // namespace coproc::detail::control

@@ -70,7 +70,8 @@ result<void> forkserver::make(standing now) {
     // What the server binds, its children need not bind each for itself, up to their last
     // destructor. Who cannot have it sets the variable, if only to nothing.
     const bool binds = std::getenv(binding_variable) == nullptr;
-    message.put(control::service{control::build_identity, identity().preload, binds});
+    control::put_protocol(message);
+    message.put(control::service{identity().preload, binds});
     // There is room in an empty socket.
     COPROC_TRY(socket->try_send({control::service_type, message.bytes(), message.fds()}));
     const auto on_message = [](void* self) noexcept { static_cast<forkserver*>(self)->listen(); };

@@ -105,6 +105,7 @@ class server {
     unique_fd serve();
 
  private:
+    result<control::service> read(const message_header& order);
     message_header wait_message();
     void wait_for(short event) const;
     void answer(const control::answer& what, int pidfd);
@@ -115,12 +116,17 @@ class server {
     thread_words words_;
 };
 
-result<void> server::prepare(const message_header& order) {
+result<control::service> server::read(const message_header& order) {
     decoder message(application_->body(order), application_->take_fds(order));
     COPROC_TRY(lifeline_, message.take_fd());
-    COPROC_TRY(const auto service, message.get<control::service>());
+    COPROC_TRY(control::expect_protocol(message));
+    return message.get<control::service>();
+}
+
+result<void> server::prepare(const message_header& order) {
+    const auto read_order = read(order);
     application_->drop(order);
-    if (service.identity != control::build_identity) return errc::version_mismatch;
+    COPROC_TRY(const auto service, read_order);
     COPROC_TRY(die_with_parent(lifeline_.get()));
     if (service.has_binding_variable) ::unsetenv(binding_variable);
     COPROC_TRY(run_preload(service.preload));

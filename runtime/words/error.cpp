@@ -41,7 +41,8 @@ class category final : public std::error_category {
             case errc::unknown_target:
                 return "the child cannot find the target function";
             case errc::version_mismatch:
-                return "the other side is another build of the program";
+                return "the other side is another build: if the program or a library has been "
+                       "replaced since the program was started, start it anew";
             case errc::status_lost:
                 return "exit status lost: somebody else reaped the child";
             case errc::too_many_releases:

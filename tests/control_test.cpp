@@ -1,0 +1,62 @@
+// What parent and child say to each other on the control socket.
+
+#include "processes/control.hpp"
+#include "support/catch.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace {
+
+namespace control = coproc::detail::control;
+using coproc::detail::code_place;
+using coproc::detail::leading;
+using coproc::detail::placement;
+using coproc::detail::record_place;
+
+placement some_place() {
+    return {leading::group,
+            true,
+            {"A=1", "B"},
+            false,
+            022U,
+            "thread",
+            {placement::stream::inherited, placement::stream::attached, placement::stream::output},
+            -5,
+            {0, 7},
+            {.address_space = 1U << 29U, .cpu_seconds = 10, .open_files = 64}};
+}
+
+/// One of each, in which every member says something else.
+coproc::encoder all_messages() {
+    const code_place place{"module", "build-id", 4711};
+    coproc::encoder all;
+    control::put_protocol(all);
+    all.put(control::bootstrap{"name", "1:2", "parent", 11, true, false, true, 2, true,
+                               record_place{place, 12}, some_place()});
+    all.put(control::report{1, true, "type", "message", 13, true});
+    all.put(control::birth{14});
+    all.put(control::service{place, true});
+    all.put(control::request{15, 5});
+    all.put(control::answer{16, 17, 18, true, "reason"});
+    all.put(control::hello{19});
+    return all;
+}
+
+/// FNV-1a
+std::uint64_t hash(const coproc::bytes& of) {
+    std::uint64_t value = 0xcbf29ce484222325;
+    for (const std::byte one : of) value = (value ^ std::to_integer<unsigned>(one)) * 0x100000001b3;
+    return value;
+}
+
+}  // namespace
+
+TEST_CASE("control: messages that are laid out anew get the protocol another number") {
+    INFO(
+        "what the messages look like has changed: so the protocol needs another number, if this "
+        "one has been in a release, and the hash here another value");
+    CHECK(control::protocol == std::string("coproc protocol 1"));
+    CHECK(hash(all_messages().to_bytes()) == 0xfd498c04764e16b7);
+}
