@@ -114,11 +114,13 @@ names declared_in_headers(const names& functions) {
 }  // namespace
 
 TEST_CASE("exports: the shared library has the symbols of its list and no others") {
-    const names exported = symbols("TDBRVWu", {"-D", COPROC_SHARED_LIBRARY});
-    INFO("in the library, not in runtime/package/exports.map:\n"
-         << lines_of(without(exported, listed())) << "in the list, not in the library:\n"
-         << lines_of(without(listed(), exported)));
-    CHECK(exported == listed());
+    for (const std::string library : {COPROC_SHARED_LIBRARY, COPROC_OTHER_BUILD}) {
+        const names exported = symbols("TDBRVWu", {"-D", library});
+        INFO("in " << library << ", not in runtime/package/exports.map:\n"
+                   << lines_of(without(exported, listed())) << "in the list, not in the library:\n"
+                   << lines_of(without(listed(), exported)));
+        CHECK(exported == listed());
+    }
 }
 
 TEST_CASE("exports: what a header declares and a source defines is in the list") {
