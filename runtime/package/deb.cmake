@@ -1,6 +1,7 @@
 # Debian packages, libcoproc0.1 and libcoproc-dev:
 #   cmake --preset package -D CPACK_DEBIAN_PACKAGE_MAINTAINER="Name <address>"
 #   cmake --build --preset package --target package
+# Of a tree for another prefix than /usr there are none: the library would not be where it belongs.
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME coproc)

@@ -1,5 +1,5 @@
 # Does what STEP says, in SCRATCH:
-#   install        what BUILD holds, with cmake --install and as Debian packages
+#   install        what BUILD holds, with cmake --install, and as Debian packages in a tree of theirs
 #   find_package, Debian, add_subdirectory, FetchContent, pkg-config
 #                  another project, which gets coproc in this way, is built and run with each KIND
 
@@ -35,8 +35,15 @@ function(content variable folder)
   set(${variable} "${text}" PARENT_SCOPE)
 endfunction()
 
+set(sources ${CMAKE_CURRENT_LIST_DIR})
+cmake_path(GET sources PARENT_PATH coproc)
+cmake_path(GET coproc PARENT_PATH coproc)
 set(prefix ${SCRATCH}/prefix)
 set(debian ${SCRATCH}/debian)
+# Other trees' objects of coproc are those of BUILD.
+set(ENV{COPROC_BUILT} ${BUILD})
+set(as_before -G ${GENERATOR} -D CMAKE_CXX_COMPILER=${COMPILER}
+    -D CMAKE_CXX_COMPILER_LAUNCHER=${sources}/reuse)
 
 if(STEP STREQUAL "install")
   file(REMOVE_RECURSE ${SCRATCH})
@@ -45,24 +52,28 @@ if(STEP STREQUAL "install")
   if(NOT shlibdeps)
     return()
   endif()
-  step(${CMAKE_CPACK_COMMAND} -G DEB --config ${BUILD}/CPackConfig.cmake -B ${SCRATCH}/packages)
-  file(GLOB runtime ${SCRATCH}/packages/libcoproc[0-9]*.deb)
-  file(GLOB development ${SCRATCH}/packages/libcoproc-dev_*.deb)
+  step(${CMAKE_COMMAND} --preset package -S ${coproc} -B ${SCRATCH}/package ${as_before})
+  step(${CMAKE_COMMAND} --build ${SCRATCH}/package --parallel 2 --target package)
+  file(GLOB runtime ${SCRATCH}/package/libcoproc[0-9]*.deb)
+  file(GLOB development ${SCRATCH}/package/libcoproc-dev_*.deb)
   output(depends dpkg-deb --field ${runtime} Depends)
   expect("${depends}" "libc6 .*libspdlog1.*libstdc..6 .*libuv1 [(]>= ")
   output(depends dpkg-deb --field ${development} Depends)
   expect("${depends}" "libcoproc[0-9.]+ [(]= .*libboost-dev [(]>= .*libspdlog-dev.*libuv1-dev")
   step(dpkg-deb -x ${runtime} ${debian})
   content(files ${debian})
-  expect("${files}" "libcoproc\\.so\\.[0-9.]+\n.*share/doc/libcoproc[0-9.]+/copyright$")
+  output(machine dpkg-architecture -qDEB_HOST_MULTIARCH)
+  expect("${files}" "^usr/lib/${machine}/libcoproc\\.so\\.[0-9.]+\n")
+  expect("${files}" "\nusr/share/doc/libcoproc[0-9.]+/copyright$")
   if("${files}" MATCHES "\\.hpp|\\.a\n|libcoproc\\.so\n|cmake")
     message(FATAL_ERROR "what is for development is in ${runtime}:\n${files}")
   endif()
   step(dpkg-deb -x ${development} ${debian})
+  file(READ ${debian}/usr/lib/${machine}/pkgconfig/coproc.pc description)
+  expect("${description}" "^prefix=/usr\nlibdir=\\\${prefix}/lib/${machine}\n")
   return()
 endif()
 
-set(sources ${CMAKE_CURRENT_LIST_DIR})
 if(STEP STREQUAL "Debian")
   if(NOT EXISTS ${debian})
     message("skipped: there is no dpkg-shlibdeps")
@@ -107,7 +118,6 @@ if(STEP STREQUAL "pkg-config")
   return()
 endif()
 
-set(ENV{COPROC_BUILT} ${BUILD})
 foreach(kind IN LISTS KIND)
   set(shared OFF)
   if(kind STREQUAL shared)
@@ -115,10 +125,9 @@ foreach(kind IN LISTS KIND)
   endif()
   set(tree ${SCRATCH}/${STEP}-${kind})
   file(REMOVE_RECURSE ${tree})
-  step(${CMAKE_COMMAND} -S ${sources} -B ${tree} -G ${GENERATOR} -D WAY=${STEP}
-       -D CMAKE_CXX_COMPILER=${COMPILER} -D CMAKE_CXX_COMPILER_LAUNCHER=${sources}/reuse
+  step(${CMAKE_COMMAND} -S ${sources} -B ${tree} ${as_before} -D WAY=${STEP}
        -D CMAKE_PREFIX_PATH=${prefix} -D CMAKE_FIND_USE_PACKAGE_REGISTRY=OFF
-       -D COPROC_SOURCE=${sources}/../.. -D BUILD_SHARED_LIBS=${shared})
+       -D COPROC_SOURCE=${coproc} -D BUILD_SHARED_LIBS=${shared})
   step(${CMAKE_COMMAND} --build ${tree} --parallel 2)
   expect_kind(${tree}/consumer ${kind})
   step(${tree}/consumer)
