@@ -19,7 +19,8 @@ endforeach()
 
 configure_package_config_file(runtime/package/coproc-config.cmake.in
                               ${PROJECT_BINARY_DIR}/coproc-config.cmake
-                              INSTALL_DESTINATION ${package_dir})
+                              INSTALL_DESTINATION ${package_dir}
+                              PATH_VARS CMAKE_INSTALL_LIBDIR)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/coproc-config-version.cmake
                                  COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/coproc-config.cmake

@@ -1,5 +1,6 @@
 # Does what STEP says, in SCRATCH:
 #   install        what BUILD holds, with cmake --install, and as Debian packages in a tree of theirs
+#   finding        what find_package answers: finding/CMakeLists.txt
 #   find_package, Debian, add_subdirectory, FetchContent, pkg-config
 #                  another project, which gets coproc in this way, is built and run with each KIND
 
@@ -71,6 +72,20 @@ if(STEP STREQUAL "install")
   step(dpkg-deb -x ${development} ${debian})
   file(READ ${debian}/usr/lib/${machine}/pkgconfig/coproc.pc description)
   expect("${description}" "^prefix=/usr\nlibdir=\\\${prefix}/lib/${machine}\n")
+  return()
+endif()
+
+if(STEP STREQUAL "finding")
+  foreach(kind IN ITEMS static shared)
+    file(REMOVE_RECURSE ${SCRATCH}/only-${kind} ${SCRATCH}/finding)
+    file(COPY ${prefix}/ DESTINATION ${SCRATCH}/only-${kind})
+  endforeach()
+  file(GLOB_RECURSE removed ${SCRATCH}/only-static/libcoproc.so*
+       ${SCRATCH}/only-shared/libcoproc.a ${SCRATCH}/only-shared/coproc-static-targets*.cmake)
+  file(REMOVE ${removed})
+  step(${CMAKE_COMMAND} -S ${sources}/finding -B ${SCRATCH}/finding ${as_before}
+       -D BOTH=${prefix} -D ONLY_STATIC=${SCRATCH}/only-static
+       -D ONLY_SHARED=${SCRATCH}/only-shared -D CMAKE_FIND_USE_PACKAGE_REGISTRY=OFF)
   return()
 endif()
 
