@@ -1,11 +1,10 @@
 # cmake --install: both kinds of the library, headers, and what find_package and pkg-config read.
 # Component `runtime` is what programs need, `development` what compiling them needs.
 
-include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/coproc)
 
-install(DIRECTORY include/ DESTINATION include COMPONENT development
+install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development
         FILES_MATCHING PATTERN *.hpp)
 install(TARGETS ${coproc_shared} EXPORT coproc-shared
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
@@ -27,9 +26,15 @@ install(FILES ${PROJECT_BINARY_DIR}/coproc-config.cmake
               ${PROJECT_BINARY_DIR}/coproc-config-version.cmake
         DESTINATION ${package_dir} COMPONENT development)
 
-# The prefix is known only when it is installed: it may be given with --prefix, or be CPack's.
+# The prefix is known only when it is installed: it may be given with --prefix, or be CPack's. The
+# folders are mostly relative to it.
+set(libdir "\${prefix}")
+cmake_path(APPEND libdir ${CMAKE_INSTALL_LIBDIR})
+set(includedir "\${prefix}")
+cmake_path(APPEND includedir ${CMAKE_INSTALL_INCLUDEDIR})
 install(CODE "
-  set(libdir ${CMAKE_INSTALL_LIBDIR})
+  set(libdir [[${libdir}]])
+  set(includedir [[${includedir}]])
   set(version ${PROJECT_VERSION})
   set(description \"${PROJECT_DESCRIPTION}\")
   configure_file(\"${PROJECT_SOURCE_DIR}/runtime/package/coproc.pc.in\"

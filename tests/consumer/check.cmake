@@ -1,5 +1,5 @@
 # Does what STEP says, in SCRATCH:
-#   install        what BUILD holds, with cmake --install, and as Debian packages in a tree of theirs
+#   install        what BUILD holds, with cmake --install and, in another tree, as Debian packages
 #   finding        what find_package answers: finding/CMakeLists.txt
 #   find_package, Debian, add_subdirectory, FetchContent, pkg-config
 #                  another project, which gets coproc in this way, is built and run with each KIND
@@ -147,3 +147,18 @@ foreach(kind IN LISTS KIND)
   expect_kind(${tree}/consumer ${kind})
   step(${tree}/consumer)
 endforeach()
+
+if(STEP STREQUAL "add_subdirectory")
+  # The consumer's folders are coproc's, too.
+  file(REMOVE_RECURSE ${SCRATCH}/other-folders)
+  step(${CMAKE_COMMAND} --install ${tree} --prefix ${SCRATCH}/other-folders)
+  content(files ${SCRATCH}/other-folders)
+  expect("${files}" "^include/more/coproc/barrier\\.hpp\n.*\nlibraries/libcoproc\\.a\n")
+  if("${files}" MATCHES "(^|\n)(include/coproc|lib)/")
+    message(FATAL_ERROR "not where it is to be installed:\n${files}")
+  endif()
+  file(READ ${SCRATCH}/other-folders/libraries/pkgconfig/coproc.pc description)
+  expect("${description}" "\nlibdir=.{prefix}/libraries\nincludedir=.{prefix}/include/more\n")
+  file(READ ${SCRATCH}/other-folders/libraries/cmake/coproc/coproc-static-targets.cmake targets)
+  expect("${targets}" "INTERFACE_INCLUDE_DIRECTORIES \"[^\"]*}/include/more\"")
+endif()
