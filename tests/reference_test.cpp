@@ -2,6 +2,7 @@
 // have, nothing else in them, and each test that they name is there.
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -196,6 +197,13 @@ names objects_of_headers() {
 
 // -- what the tests are called
 
+/// With whole words: "queue::get" is not the begin of "queue::get_some".
+bool begins_with(const std::string& name, const std::string& words) {
+    if (name.rfind(words, 0) != 0) return false;
+    const char next = name.size() > words.size() ? name[words.size()] : ' ';
+    return next != '_' && std::isalnum(static_cast<unsigned char>(next)) == 0;
+}
+
 names test_names() {
     const std::regex test("TEST_CASE\\(\\s*\"([^\"]*)\"");
     const std::regex row("contract_row<\\w+> \\w+\\(\\s*\"([^\"]*)\"");
@@ -228,6 +236,15 @@ TEST_CASE("reference: each shared object has a row that says what a death does")
     CHECK(without(have, want) == names{});
 }
 
+TEST_CASE("reference: a test is cited by whole words") {
+    CHECK(begins_with("contract: queue::get", "contract: queue::get"));
+    CHECK(begins_with("contract: queue::put of a large message", "contract: queue::put"));
+    CHECK(begins_with("queue: gets that time out", "queue: gets"));
+    CHECK_FALSE(begins_with("contract: queue::get_some", "contract: queue::get"));
+    CHECK_FALSE(begins_with("contract: connection::recv2", "contract: connection::recv"));
+    CHECK_FALSE(begins_with("queue: gets that time out", "queue: get"));
+}
+
 TEST_CASE("reference: the tests that show it are there") {
     const names tests = test_names();
     names missing;
@@ -235,7 +252,7 @@ TEST_CASE("reference: the tests that show it are there") {
         for (const auto& row : table(heading)) {
             for (const auto& cited : row.shown_by) {
                 const auto begins = [&](const std::string& name) {
-                    return name.rfind(cited, 0) == 0;
+                    return begins_with(name, cited);
                 };
                 if (cited != "–" && std::none_of(tests.begin(), tests.end(), begins))
                     missing.insert(cited);
