@@ -55,8 +55,12 @@ cmake_path(GET sources PARENT_PATH coproc)
 cmake_path(GET coproc PARENT_PATH coproc)
 set(prefix ${SCRATCH}/prefix)
 set(debian ${SCRATCH}/debian)
-# Other trees' objects of coproc are those of BUILD.
+# Other trees' objects of coproc are those of BUILD; but one is compiled as a consumer's own code is.
 set(ENV{COPROC_BUILT} ${BUILD})
+set(ENV{COPROC_COMPILED} none)
+if(STEP STREQUAL "add_subdirectory")
+  set(ENV{COPROC_COMPILED} child_start)
+endif()
 set(as_before -G ${GENERATOR} -D CMAKE_CXX_COMPILER=${COMPILER}
     -D CMAKE_CXX_COMPILER_LAUNCHER=${sources}/reuse)
 
@@ -158,7 +162,11 @@ foreach(kind IN LISTS KIND)
   step(${CMAKE_COMMAND} -S ${sources} -B ${tree} ${as_before} -D WAY=${STEP}
        -D CMAKE_PREFIX_PATH=${prefix} -D CMAKE_FIND_USE_PACKAGE_REGISTRY=OFF
        -D COPROC_SOURCE=${coproc} -D BUILD_SHARED_LIBS=${shared})
-  step(${CMAKE_COMMAND} --build ${tree} --parallel 2)
+  execute_process(COMMAND ${CMAKE_COMMAND} --build ${tree} --parallel 2
+                  OUTPUT_VARIABLE text ECHO_OUTPUT_VARIABLE COMMAND_ERROR_IS_FATAL ANY)
+  if(STEP STREQUAL "add_subdirectory")
+    expect("${text}" "compiled: [^\n]* -Wconversion -Werror [^\n]*/child_start\\.cpp\n")
+  endif()
   expect_kind(${tree}/consumer ${kind})
   step(${tree}/consumer)
 endforeach()
