@@ -7,6 +7,7 @@
 #include "engine/loop.hpp"
 
 #include <string_view>
+#include <unordered_map>
 
 namespace coproc::detail {
 

@@ -91,7 +91,10 @@ loop::~loop() {
            "a runtime is destroyed while tasks live: co_await rt.shutdown() first");
     // Only work posted in the last turn can be left: its caller has been told that it may be.
     while (first_ != nullptr) std::exchange(first_, first_->next)->coroutine.destroy();
-    residents_.clear();
+    while (!residents_.empty()) {
+        const inhabitant last = std::move(residents_.back());
+        residents_.pop_back();
+    }
     for (uv_timer_t* timer : timers_) {
         uv_close(as_handle(*timer),
                  [](uv_handle_t* closed) { delete reinterpret_cast<uv_timer_t*>(closed); });
@@ -237,7 +240,7 @@ root* loop::task_of(const cancel_scope& scope) noexcept {
 task<void> loop::end_residents() {
     std::vector<resident*> all;
     all.reserve(residents_.size());
-    for (const auto& [type, one] : residents_) all.push_back(one.get());
+    for (const inhabitant& each : residents_) all.push_back(each.one.get());
     for (resident* one : all) co_await one->end();
 }
 

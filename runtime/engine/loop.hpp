@@ -23,8 +23,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <typeindex>
-#include <unordered_map>
 #include <vector>
 
 namespace coproc::detail {
@@ -99,13 +97,20 @@ class loop {
     /// The loop's one T, made when it is first asked for.
     template <class T>
     T& resident_of() {
-        std::unique_ptr<resident>& place = residents_[typeid(T)];
-        if (!place) place = std::make_unique<T>(*this);
-        return static_cast<T&>(*place);
+        static char type = 0;  // its address is T's; a constant might be merged with others
+        for (const inhabitant& known : residents_) {
+            if (known.type == &type) return static_cast<T&>(*known.one);
+        }
+        residents_.push_back({&type, std::make_unique<T>(*this)});
+        return static_cast<T&>(*residents_.back().one);
     }
 
  private:
     struct handles;
+    struct inhabitant {
+        const void* type;
+        std::unique_ptr<resident> one;
+    };
     explicit loop(uv_loop_t* host) noexcept : uv_(host) {}
     result<void> open();
     uv_async_t* inbox() noexcept;
@@ -133,7 +138,7 @@ class loop {
     runtime_counters counted_;
     cancel_scope scope_{*this};
     std::vector<uv_timer_t*> timers_;
-    std::unordered_map<std::type_index, std::unique_ptr<resident>> residents_;
+    std::vector<inhabitant> residents_;  // a handful
     std::mutex inbox_mutex_;
     std::vector<std::unique_ptr<posted>> inbox_;
 };
