@@ -613,3 +613,52 @@ TEST_CASE("embedding: a fork may run its host's loop in which the copy of a gues
     }
     leaks.done();
 }
+
+namespace {
+
+task<void> count_turns(int& turns) {
+    for (; turns >= 0; ++turns) (co_await coproc::yield()).value();
+}
+
+/// Called back after the loop has waited, as what an fd makes ready is.
+struct forking_handle {
+    uv_async_t async;
+    const int& turns;
+    int turns_before = -1;
+    ::pid_t copy = -1;
+
+    static void fork(uv_async_t* handle) {
+        auto& self = *static_cast<forking_handle*>(handle->data);
+        self.turns_before = self.turns;
+        self.copy = ::fork();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("embedding: a fork in the middle of a turn resumes nothing of the copied guest",
+          "[process]") {
+    const leak_check leaks;
+    {
+        busy_host host;
+        std::optional<runtime> rt(runtime::create(&host.loop).value());
+        int turns = 0;
+        const auto turning = rt->spawn(count_turns(turns));
+        host.run_until([&] { return turns > 0; });
+        forking_handle here{{}, turns};
+        uv_async_init(&host.loop, &here.async, &forking_handle::fork);
+        here.async.data = &here;
+        uv_async_send(&here.async);
+        while (here.copy < 0) uv_run(&host.loop, UV_RUN_NOWAIT);
+        if (here.copy == 0) ::_exit(turns == here.turns_before ? 3 : 4);
+        CHECK(turns > here.turns_before);
+        int status = 0;
+        REQUIRE(::waitpid(here.copy, &status, 0) == here.copy);
+        CHECK(WEXITSTATUS(status) == 3);
+        uv_close(reinterpret_cast<uv_handle_t*>(&here.async), nullptr);
+        turns = -2;
+        const auto down = rt->spawn(shut_down(*rt));
+        host.run_until([&] { return down.done() && turning.done(); });
+    }
+    leaks.done();
+}

@@ -29,6 +29,7 @@
 #include <random>
 #include <regex>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -113,8 +114,20 @@ long value_of(const std::string& name, const std::string& out) {
                                                                             : 0;
 }
 
+std::vector<::pid_t> living_children_of(::pid_t parent) {
+    auto all = children_of(parent);
+    std::erase_if(all, [](::pid_t one) { return !coproc::testing::is_running(one); });
+    return all;
+}
+
+/// The oldest, which mostly is the fork server, seldom.
+bool kill_one(std::vector<::pid_t> alive, std::minstd_rand& random) {
+    if (random() % 20 > 0 && !alive.empty()) alive.erase(std::ranges::min_element(alive));
+    return !alive.empty() && ::kill(alive[random() % alive.size()], SIGKILL) == 0;
+}
+
 /// ApacheBench again and again, until the time has come; and a killer of the server's children.
-requests_made attack(const http_server& server, const std::atomic<bool>& enough) {
+requests_made attack(const http_server& server, const std::stop_token& enough) {
     constexpr int at_once = 200;
     const std::array<std::vector<std::string>, 3> kinds{{
         {server.url("/primes?below=2000")},
@@ -123,17 +136,14 @@ requests_made attack(const http_server& server, const std::atomic<bool>& enough)
     }};
     requests_made all;
     std::minstd_rand random(4711);
-    for (std::size_t round = 0; !enough; ++round) {
+    for (std::size_t round = 0; !enough.stop_requested(); ++round) {
         std::vector<std::string> words{"ab", "-q", "-r", "-k",
                                        "-c", "4",  "-n", std::to_string(at_once)};
         const auto& kind = kinds[round % kinds.size()];
         words.insert(words.end(), kind.begin(), kind.end());
         command asking(words);
         while (coproc::testing::is_running(asking.pid())) {
-            const auto alive = children_of(server.pid());
-            if (!alive.empty() && ::kill(alive[random() % alive.size()], SIGKILL) == 0) {
-                ++all.killed;
-            }
+            all.killed += kill_one(living_children_of(server.pid()), random) ? 1 : 0;
             std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));
         }
         const auto said = asking.finish();
@@ -203,7 +213,7 @@ task<void> watch_memory(memory_watch& server, memory_watch& here, const std::ato
     while (!enough) {
         server.look();
         here.look();
-        (co_await coproc::sleep_for(20ms)).value();
+        (co_await coproc::sleep_for(length() / 200.0)).value();
     }
 }
 
@@ -238,13 +248,14 @@ CO_TEST_CASE("soak: a server and a pool lose nothing and do not grow while child
     memory_watch server_memory(server.pid());
     memory_watch own_memory(::getpid());
     requests_made requests;
-    std::thread clients([&] { requests = attack(server, enough); });
+    std::jthread clients([&](const std::stop_token& stop) { requests = attack(server, stop); });
     auto watching = rt.spawn(watch_memory(server_memory, own_memory, enough));
     auto putting = rt.spawn(put_jobs(to_do, enough));
     auto counting = rt.spawn(count_answers(done));
     co_await pool.rage(length());
     const std::size_t fds = own_fds();
     enough = true;
+    clients.request_stop();
     (co_await watching).value();
     const long put = co_await finish(to_do, done, putting);
     const tally answered = (co_await counting).value();
@@ -254,7 +265,7 @@ CO_TEST_CASE("soak: a server and a pool lose nothing and do not grow while child
     CHECK(answered.twice() <= pool.kills());
     CHECK(pool.failures() == 0);
     CHECK(requests.answered == requests.asked);
-    CHECK(requests.refused <= 2 * requests.killed);
+    CHECK(requests.refused <= requests.killed);
     WARN(length().count() << " s: " << requests.answered << " requests answered, "
                           << requests.refused << " with 5xx, " << requests.killed
                           << " of the server's children killed; " << put << " jobs done, "
@@ -263,8 +274,13 @@ CO_TEST_CASE("soak: a server and a pool lose nothing and do not grow while child
                           << " -> " << server_memory.after() << " pages, here "
                           << own_memory.before() << " -> " << own_memory.after());
     wait_until("the clients' fds are closed", [&] { return server.open_fds() <= server_fds; });
-    wait_until("the children's ends are handled",
-               [&] { return children_of(server.pid()).size() <= 1; });  // the fork server
+    wait_until("the children have ended",
+               [&] { return living_children_of(server.pid()).size() <= 1; });  // the fork server
+    // Killed within the same few microseconds as their fork server, which had not yet said that
+    // they were born: see forkserver.hpp.
+    const std::size_t unknown = children_of(server.pid()).size() - 1;
+    WARN(unknown << " zombies that nobody knows of");
+    CHECK(unknown <= 1 + static_cast<std::size_t>(requests.killed) / 1000);
     CHECK(own_fds() <= fds);
     if (memory_counts) {
         CHECK_FALSE(server_memory.has_grown());

@@ -15,7 +15,8 @@
 // may leave or close; a copied runtime may be destroyed if no task lives. It ends by exec or _exit;
 // if other threads use coproc at the moment of the fork, it does nothing else. Where the parent's
 // runtime is a guest, the copy may run the host's loop after uv_loop_fork(): the copied guest does
-// nothing there.
+// nothing there. (But libuv counts what offload() had under way, and UV_RUN_DEFAULT would wait for
+// it for ever.)
 
 #include <coproc/counters.hpp>
 #include <coproc/detail/root.hpp>
@@ -127,17 +128,17 @@ class runtime_ref {
     /// What is going on, in many lines of words for whoever looks for a fault: the tasks, each with
     /// what it waits for and in which coroutines (the line is one of the coroutine's, not of the
     /// await's); the children; and all queues, locks and the like that this process has, with what
-    /// is in them and how many wait, in all processes. Objects are named by a number that is the
-    /// same in all processes. A guess where other threads and processes go on meanwhile.
-    /// In a debugger, too:  print rt.dump()  in a frame that has a runtime, of a program that is
-    /// linked with libcoproc.so, or refers to dump() somewhere. What it says is for people, and may
-    /// have another form in the next version.
+    /// is in them and how many loops, of all processes, have somebody who waits. Objects are named
+    /// by a number that is the same in all processes. A guess where other threads and processes go
+    /// on meanwhile. In a debugger, too:  print rt.dump()  in a frame that has a runtime, of a
+    /// program that is linked with libcoproc.so, or refers to dump() somewhere. What it says is for
+    /// people, and may have another form in the next version.
     std::string dump() const;
 
     /// From now on, until the runtime's end, `sink` gets a dump() whenever the process gets
-    /// `signal`; one line after the other on stderr if there is no sink. Nothing else happens on
-    /// the signal then. The loop has to turn for it. A sink must not throw.
-    /// Errors: std::errc::invalid_argument for SIGKILL and SIGSTOP.
+    /// `signal`; one line after the other on stderr if there is no sink. The signal's default
+    /// action does not happen. The loop has to turn for it. Called again it adds a sink. A sink
+    /// must not throw. Errors: std::errc::invalid_argument for SIGKILL and SIGSTOP.
     result<void> dump_on(int signal, dump_sink sink = nullptr) const;
 
     /// What has been done so far.

@@ -15,7 +15,8 @@ void cancel_scope::cancel() noexcept {
         if (!child.is_shielded_) child.cancel();
     });
     // Canceling an operation resumes nobody, so no operation can come or go behind our back.
-    while (pending* operation = operations_.pop_front()) operation->kind_->cancel(*operation);
+    // One that cannot end at once stays in the list until it does.
+    operations_.for_each([](pending& one) { one.kind_->cancel(one); });
 }
 
 }  // namespace coproc::detail

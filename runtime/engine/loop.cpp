@@ -79,9 +79,9 @@ result<void> loop::open() {
     // Ready coroutines run before libuv waits and after it has called back: what a host's timer
     // made ready is not delayed by the wait, and what an fd made ready runs in the same turn.
     uv_prepare_start(&handles_->prepare,
-                     [](uv_prepare_t* self) { static_cast<loop*>(self->data)->begin_turn(); });
+                     [](uv_prepare_t* self) { static_cast<loop*>(self->data)->go_on(); });
     uv_check_start(&handles_->check,
-                   [](uv_check_t* self) { static_cast<loop*>(self->data)->drain(); });
+                   [](uv_check_t* self) { static_cast<loop*>(self->data)->go_on(); });
     return success();
 }
 
@@ -120,8 +120,8 @@ void loop::part_from_parent() noexcept {
     is_driven_ = false;
 }
 
-/// Before anything but timers has called back.
-void loop::begin_turn() noexcept {
+/// A fork may come between any two callbacks of the host's loop.
+void loop::go_on() noexcept {
     if (is_copied_guest()) {
         become_inert();
     } else {

@@ -77,7 +77,7 @@ class loop {
     bool is_copied_guest() const noexcept {
         return uv_ != &own_ && forks_so_far() != forks_before_;
     }
-    /// The same for what libuv calls in the middle of a turn.
+    /// The same, and the loop has seen it: libuv may be told.
     bool is_inert() const noexcept { return is_inert_; }
 
     /// For a foreign loop that drives this one. From the first fd() on, what becomes ready outside
@@ -118,7 +118,7 @@ class loop {
     void drain() noexcept;
     void collect();
     void turn_in(uv_run_mode mode);
-    void begin_turn() noexcept;
+    void go_on() noexcept;
     void become_inert() noexcept;
     static detached run_posted(std::vector<std::unique_ptr<posted>> work);
 

@@ -88,7 +88,8 @@ struct request {
     unsigned standard_fds;
 };
 
-/// Fork server to application, with the child's pidfd if there is one.
+/// Fork server to application, with the child's pidfd if there is one. Every protocol has it like
+/// this: it also says that the server is one of another.
 struct answer {
     std::uint64_t number;
     int pid;

@@ -1,5 +1,5 @@
 #pragma once
-// Fork servers that have ended in a row, without a child between: three, and for a while there is
+// Fork servers that have ended in a row, without an answer between: three, and for a while there is
 // none. What ends them may pass, as a lack of memory does, or never.
 
 #include <coproc/sleep.hpp>
@@ -17,7 +17,7 @@ class losses {
         end_of_pause_ = now + pause_;
         return count_ == most;
     }
-    /// A server has made a child.
+    /// A server has answered.
     void forget() noexcept { count_ = 0; }
     /// No time for another try.
     bool is_pause(clock::time_point now) const noexcept {

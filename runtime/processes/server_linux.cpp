@@ -173,7 +173,8 @@ void server::refuse_all(const error& why) {
         decoder message(application_->body(header), application_->take_fds(header));
         const auto asked = message.get<control::request>();
         application_->drop(header);
-        if (asked) answer({asked.value().number, 0, 0, true, why.message()}, -1);
+        // Also what another protocol's application has asked.
+        answer({asked ? asked.value().number : 0, 0, 0, true, why.message()}, -1);
     }
 }
 

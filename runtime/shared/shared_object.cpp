@@ -120,7 +120,7 @@ void shared_object::describe_sleepers(std::string& into, std::size_t side,
                                       const char* doing) const {
     const std::size_t count = sleeping_on(side).count();
     if (count == 0) return;
-    into += "; " + std::to_string(count) + doing;
+    into += "; " + std::to_string(count) + (count == 1 ? " loop" : " loops") + doing;
 }
 
 // -- membership

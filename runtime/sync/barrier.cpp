@@ -193,13 +193,13 @@ bool barrier_object::forget(transaction& changing, participant dead, ending how)
     return true;
 }
 
-/// A party needs another round than its own.
 void barrier_object::describe(std::string& into) const {
     describe_name(into, "barrier");
     into += ": " + std::to_string(waiting()) + " of " + std::to_string(parties()) + " have arrived";
     if (broken()) into += ", broken";
 }
 
+/// A party needs another round than its own.
 bool barrier_object::kick() noexcept {
     sleeping_on(0).wake_all(ringer(), peek(words().round) - 1);
     return false;

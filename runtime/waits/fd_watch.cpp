@@ -99,7 +99,7 @@ void fd_watch::rearm() noexcept {
         const auto& mine = *static_cast<poll*>(handle->data);
         if (mine.home->is_inert()) {
             uv_poll_stop(handle);
-        } else {
+        } else if (!mine.home->is_copied_guest()) {  // or the epoll set may be the parent's still
             mine.watch->on_poll(status, events);
         }
     });

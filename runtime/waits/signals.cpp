@@ -4,9 +4,10 @@
 
 #include <pthread.h>
 
-#include <array>
 #include <atomic>
 #include <csignal>
+#include <mutex>
+#include <vector>
 
 namespace coproc::detail {
 
@@ -18,41 +19,55 @@ struct signal_watch::handle {
 namespace {
 
 // libuv's handler writes into a pipe that a plain fork of this process shares: the parent would
-// take the copy's signals for its own, and a Ctrl-C at the terminal for two. So in the copy the
-// watched signals get their default action back, before the first of them can arrive.
+// take the copy's signals for its own, and a Ctrl-C at the terminal for two. So in the copy nobody
+// watches, before the first signal can arrive. (libuv's own part in forking comes first: it has
+// been registered with the first loop.)
 
-/// How many watch each signal.
-std::atomic<int>& watchers_of(int number) noexcept {
-    static constinit std::array<std::atomic<int>, NSIG> counts{};
-    return counts.at(static_cast<std::size_t>(number));
+struct watched_signals {
+    std::mutex mutex;
+    std::vector<uv_signal_t*> all;
+};
+
+watched_signals& watched() {
+    // Never destroyed: the program may fork at its very end.
+    static watched_signals& made = *new watched_signals;
+    return made;
 }
+
+using signal_handler = void (*)(int);
 /// libuv's, one for all signals.
-constinit std::atomic<void (*)(int)> handler_in_use = nullptr;
+constinit std::atomic<signal_handler> libuv_handler = nullptr;
 thread_local ::sigset_t mask_before_fork;
 
-void (*handler_of(int number))(int) {
+struct sigaction action_of(int number) {
     struct sigaction action{};
     ::sigaction(number, nullptr, &action);
-    return action.sa_handler;
+    return action;
 }
 
 void hold_signals() {
-    ::sigset_t watched;
-    ::sigemptyset(&watched);
-    for (int number = 1; number < NSIG; ++number) {
-        if (watchers_of(number) > 0) ::sigaddset(&watched, number);
-    }
-    ::pthread_sigmask(SIG_BLOCK, &watched, &mask_before_fork);
+    watched().mutex.lock();
+    ::sigset_t held;
+    ::sigemptyset(&held);
+    for (const uv_signal_t* one : watched().all) ::sigaddset(&held, one->signum);
+    ::pthread_sigmask(SIG_BLOCK, &held, &mask_before_fork);
 }
 
-void let_signals_come() { ::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr); }
+void let_signals_come() {
+    ::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr);
+    watched().mutex.unlock();
+}
 
-/// But not one for which the application has set a handler of its own meanwhile.
+/// They take their default action, but where the application has set a handler of its own
+/// meanwhile.
 void drop_signals() {
-    for (int number = 1; number < NSIG; ++number) {
-        if (watchers_of(number) == 0 || handler_of(number) != handler_in_use) continue;
-        ::signal(number, SIG_DFL);
+    for (uv_signal_t* one : watched().all) {
+        const int number = one->signum;
+        const auto before = action_of(number);
+        uv_signal_stop(one);
+        if (before.sa_handler != libuv_handler) ::sigaction(number, &before, nullptr);
     }
+    watched().all.clear();
     let_signals_come();
 }
 
@@ -87,16 +102,19 @@ result<std::unique_ptr<signal_watch>> signal_watch::create(loop& home,
         if (const int status = uv_signal_start(&added->uv, on_signal, number); status < 0) {
             return uv_error(status, "uv_signal_start");
         }
-        handler_in_use = handler_of(number);
-        ++watchers_of(number);
+        signal_handler none = nullptr;
+        libuv_handler.compare_exchange_strong(none, action_of(number).sa_handler);
+        const std::lock_guard lock(watched().mutex);
+        watched().all.push_back(&added->uv);
     }
     home.ring();
     return made;
 }
 
 signal_watch::~signal_watch() {
+    const std::lock_guard lock(watched().mutex);
     for (handle* closing : handles_) {
-        if (closing->uv.signum != 0) --watchers_of(closing->uv.signum);
+        std::erase(watched().all, &closing->uv);
         uv_close(reinterpret_cast<uv_handle_t*>(&closing->uv),
                  [](uv_handle_t* closed) { delete static_cast<handle*>(closed->data); });
     }
