@@ -172,12 +172,19 @@ CO_TEST_CASE("dump: a canceled task that goes on is told to be canceled", "[dump
 
 CO_TEST_CASE("dump: what is done in threads is told", "[dump]") {
     const auto rt = co_await coproc::current_runtime();
+    std::binary_semaphore begun{0};
     std::binary_semaphore enough{0};
-    const auto work = [](std::binary_semaphore* until) -> task<result<void>> {
-        const auto block = [until] { until->acquire(); };
+    const auto work = [](std::binary_semaphore* begins,
+                         std::binary_semaphore* until) -> task<result<void>> {
+        const auto block = [=] {
+            begins->release();
+            until->acquire();
+        };
         co_return co_await coproc::offload(block);
     };
-    auto blocked = rt.spawn(work(&enough));
+    auto blocked = rt.spawn(work(&begun, &enough));
+    (co_await coproc::yield()).value();
+    begun.acquire();
     std::string said = co_await settled_dump();
     CHECK_THAT(said, Contains("waits for its work in the thread pool\n"));
     blocked.cancel();  // which it cannot be any more

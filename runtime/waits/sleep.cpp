@@ -60,8 +60,10 @@ void sleep_op::describe(std::string& into) const {
         into += "a sleep for ever";
         return;
     }
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until_ - clock::now()).count();
-    into += "a sleep of " + std::to_string(std::max<decltype(left)>(left, 0)) + " ms more";
+    // A time in the past may be the beginning of all time.
+    const clock::duration left = std::max(until_, clock::now()) - clock::now();
+    const auto whole = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+    into += "a sleep of " + std::to_string(std::max<decltype(whole)>(whole, 0)) + " ms more";
 }
 
 void sleep_op::on_time(alarm& self) noexcept { static_cast<sleep_op&>(self).finish(success()); }
