@@ -609,6 +609,18 @@ CO_TEST_CASE("forkserver: where the clone is not allowed, processes are spawned"
     CHECK(lines.count("no fork server") == 1);
 }
 
+CO_TEST_CASE("forkserver: there is one also where memory cannot be shared",
+             "[process][forkserver]") {
+    coproc::system::set_fault_hook([](const char* call) noexcept {
+        return std::strcmp(call, "memfd_create") == 0 ? ENOSYS : 0;
+    });
+    process p(by_server, give, 4);
+    const auto status = co_await run_to_end(p);
+    coproc::system::set_fault_hook(nullptr);
+    CHECK(status.value().code() == 4);
+    CHECK(server_pid() != 0);
+}
+
 // -- what becomes of them when the server dies
 
 CO_TEST_CASE("forkserver: its children outlive it, and the next start makes another",
@@ -633,17 +645,22 @@ CO_TEST_CASE("forkserver: its children outlive it, and the next start makes anot
 
 namespace {
 
-/// Servers made while the file is there take it away and die at a call of theirs.
+/// Servers made while the file is there take it away and die at a call of theirs; if they are told
+/// so, all that they have born gets a signal before.
 struct deadly {
     static inline const std::string file =
         std::filesystem::temp_directory_path() / ("coproc_deadly_" + std::to_string(::getpid()));
     static inline const char* deadly_call = nullptr;
     static inline ::pid_t server = 0;
+    static inline int signal_to_children = 0;
     static inline bool only_once = true;
 
     static int hook(const char* call) noexcept {
         if (::getpid() != server || std::strcmp(call, deadly_call) != 0) return 0;
         if (only_once) ::unlink(path().c_str());
+        for (const ::pid_t one : children_of(::getppid())) {
+            if (one != server) ::kill(one, signal_to_children);
+        }
         ::kill(server, SIGKILL);
         return 0;
     }
@@ -654,13 +671,15 @@ struct deadly {
     }
     static void prepare() {
         if (!std::filesystem::exists(path())) return;
-        std::ifstream(path()) >> call_;
+        std::ifstream(path()) >> call_ >> signal_to_children;
         deadly_call = call_.c_str();
         server = ::getpid();
         coproc::system::set_fault_hook(&hook);
     }
 
-    explicit deadly(const std::string& call) : prepares_(prepare) { std::ofstream(file) << call; }
+    explicit deadly(const std::string& call, int to_children = 0) : prepares_(prepare) {
+        std::ofstream(file) << call << ' ' << to_children;
+    }
     deadly(const deadly&) = delete;
     deadly& operator=(const deadly&) = delete;
     ~deadly() { ::unlink(file.c_str()); }
@@ -695,6 +714,21 @@ CO_TEST_CASE("forkserver: killed at any of its calls, it loses nobody, and nobod
         const bool has_gone = co_await eventually([] { return server_pid() == 0; });
         CHECK(has_gone);
     }
+}
+
+CO_TEST_CASE("forkserver: a child that ends with it, before either could tell, is no zombie",
+             "[process][forkserver]") {
+    // One that is stopped is given time, but not for ever.
+    const int signal = GENERATE(SIGKILL, SIGSTOP);
+    CAPTURE(signal);
+    const deadly server("sendmsg", signal);
+    process p(by_server, give, 3);
+    const auto status = (co_await run_to_end(p)).value();
+    CHECK(status.code() == 3);
+    CHECK_FALSE(std::filesystem::exists(deadly::file));
+    // The next server.
+    const bool is_reaped = co_await eventually([] { return children_of(::getpid()).size() == 1; });
+    CHECK(is_reaped);
 }
 
 CO_TEST_CASE("forkserver: if none lives long enough, processes are spawned",

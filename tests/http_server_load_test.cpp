@@ -20,44 +20,19 @@
 
 namespace {
 
+using coproc::testing::bench;
 using coproc::testing::command;
 using coproc::testing::curl;
 using coproc::testing::http_server;
 using coproc::testing::tcp_client;
+using coproc::testing::value_of;
 using coproc::testing::wait_until;
 
 bool is_long() { return std::getenv("COPROC_TEST_LONG") != nullptr; }
 
-/// ApacheBench, asking `requests` times. It goes on whatever the answers are.
-std::vector<std::string> bench(int requests, const std::string& url,
-                               const std::vector<std::string>& more = {}) {
-    std::vector<std::string> words{"ab", "-q", "-r", "-k", "-n", std::to_string(requests)};
-    words.insert(words.end(), more.begin(), more.end());
-    words.push_back(url);
-    return words;
-}
-
-/// What ab says of itself; 0 for a line that is not there.
-double value_of(const std::string& name, const std::string& out) {
-    std::smatch found;
-    const std::regex line(name + ":? +([0-9.]+)");
-    return std::regex_search(out, found, line) ? std::stod(found[1]) : 0;
-}
-
 void stop(http_server& server) {
     server.send_signal(SIGTERM);
     server.finish();
-}
-
-}  // namespace
-
-namespace {
-
-/// The oldest, which mostly is the fork server, is killed seldom: three in a row, and there is
-/// none.
-bool kill_one(std::vector<::pid_t> alive, std::minstd_rand& random) {
-    if (random() % 20 > 0 && !alive.empty()) alive.erase(std::ranges::min_element(alive));
-    return !alive.empty() && ::kill(alive[random() % alive.size()], SIGKILL) == 0;
 }
 
 }  // namespace
@@ -80,7 +55,7 @@ TEST_CASE("http_server: nothing is left of many requests whose children are kill
     std::minstd_rand random(4711);
     int killed = 0;
     while (running()) {
-        killed += kill_one(coproc::testing::children_of(server.pid()), random) ? 1 : 0;
+        killed += server.kill_one(random) ? 1 : 0;
         std::this_thread::sleep_for(std::chrono::milliseconds(random() % 10));
     }
 
@@ -100,7 +75,9 @@ TEST_CASE("http_server: nothing is left of many requests whose children are kill
     WARN(requests << " requests, " << killed << " children killed, " << failed << " answered 5xx");
     CHECK(curl({server.url("/primes?below=10")}).status == 200);
     wait_until("the clients' fds are closed", [&] { return server.open_fds() <= fds; });
-    CHECK(coproc::testing::children_of(server.pid()).size() <= 1);  // the fork server
+    wait_until("the children have ended", [&] {
+        return coproc::testing::children_of(server.pid()).size() <= 1;  // the fork server
+    });
     stop(server);
 }
 

@@ -472,15 +472,25 @@ CO_TEST_CASE("process: a parent's kill -9 ends its children and their children, 
     CHECK(end.error() == errc::end_of_stream);
 }
 
-TEST_CASE("process: a plain fork of the parent does not keep its children alive", "[process]") {
-    actor parent({"fork_beside_a_child"});
-    const int fork = std::stoi(parent.line_after("fork "));
-    const int child = std::stoi(parent.line_after("child "));
+namespace {
+
+/// Kills the parent: its child ends, a plain fork of it does not.
+void leave_only_the_fork(const actor& parent, ::pid_t child, ::pid_t fork) {
     parent.send_signal(SIGKILL);
     for (int i = 0; i < 5000 && is_running(child); ++i) ::usleep(1000);
     CHECK_FALSE(is_running(child));
     CHECK(is_running(fork));
     ::kill(fork, SIGKILL);
+    if (is_running(child)) ::kill(child, SIGKILL);
+}
+
+}  // namespace
+
+TEST_CASE("process: a plain fork of the parent does not keep its children alive", "[process]") {
+    actor parent({"fork_beside_a_child"});
+    const int fork = std::stoi(parent.line_after("fork "));
+    const int child = std::stoi(parent.line_after("child "));
+    leave_only_the_fork(parent, child, fork);
 }
 
 TEST_CASE(
@@ -490,12 +500,7 @@ TEST_CASE(
     actor parent({"fork_beside_a_careful_child"});
     const int fork = std::stoi(parent.line_after("fork "));
     const int child = std::stoi(parent.line_after("child "));
-    parent.send_signal(SIGKILL);
-    for (int i = 0; i < 5000 && is_running(child); ++i) ::usleep(1000);
-    CHECK_FALSE(is_running(child));
-    CHECK(is_running(fork));
-    ::kill(fork, SIGKILL);
-    if (is_running(child)) ::kill(child, SIGKILL);
+    leave_only_the_fork(parent, child, fork);
     CHECK(parent.line() == "child was canceled");
 }
 

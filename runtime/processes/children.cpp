@@ -33,6 +33,11 @@ void children::remove(const child& ended) {
     all_.erase(place);
 }
 
+bool children::has(::pid_t pid) {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::any_of(all_, [pid](const auto& one) { return one->pid() == pid; });
+}
+
 std::vector<process_info> children::active() {
     // Those that no loop watches any more are looked at here, or they would stay zombies.
     const ::pid_t me = ::getpid();

@@ -5,6 +5,8 @@
 #include <coproc/task.hpp>
 #include <coproc/this_process.hpp>
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -18,9 +20,10 @@ class children {
  public:
     static children& instance();
 
-    /// Thread-safe, all three.
+    /// Thread-safe, all four.
     void add(std::shared_ptr<child> started);
     void remove(const child& ended);
+    bool has(::pid_t pid);
     std::vector<process_info> active();
     /// Those whose end `home` waits for.
     std::vector<std::shared_ptr<child>> of(const loop& home);

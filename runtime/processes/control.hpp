@@ -28,9 +28,10 @@ enum type : std::uint64_t {
     surroundings_type = 24
 };
 
-/// Of all that the processes of a family say to each other, and leave for each other in shared
-/// memory: a version that changes any of that has another number. It is not the version itself: a
-/// program whose shared library is replaced by another patch version goes on starting children.
+/// Of all that the processes of a family say to each other: a version that changes any of that has
+/// another number. (What they leave in shared memory has its own: see region.cpp.) It is not the
+/// version itself: a program whose shared library is replaced by another patch version goes on
+/// starting children.
 inline constexpr const char* protocol = "coproc protocol 1";
 
 /// Both messages that begin a process's life begin with it, as what follows may be laid out in any
@@ -74,11 +75,12 @@ struct birth {
     std::uint64_t participant;
 };
 
-/// Application to fork server, with the lifeline's read end, in place of a bootstrap; after the
-/// protocol.
+/// Application to fork server, with the lifeline's read end and the birth register, if there is
+/// one, in place of a bootstrap; after the protocol.
 struct service {
     std::optional<code_place> preload;  ///< a void (*)(), called once
     bool has_binding_variable;          ///< which the application has not
+    bool has_birth_register;
 };
 
 /// Application to fork server: one more child, whose control socket is attached, followed by those

@@ -4,6 +4,7 @@
 #include <coproc/log.hpp>
 #include <coproc/shield.hpp>
 
+#include "processes/children.hpp"
 #include "processes/control.hpp"
 #include "processes/identity.hpp"
 #include "waits/fd_watch.hpp"
@@ -65,13 +66,15 @@ result<void> forkserver::make(standing now) {
     auto socket = std::make_unique<message_socket>(std::move(ends[0]));
     socket->accept_up_to(control::longest_report);
     COPROC_TRY(const auto lifeline, kept->open_for_child());
+    auto births = birth_register::create();
     encoder message;
     message.attach(lifeline.get());
+    if (births) message.attach(births.value().fd());
     // What the server binds, its children need not bind each for itself, up to their last
     // destructor. Who cannot have it sets the variable, if only to nothing.
     const bool binds = std::getenv(binding_variable) == nullptr;
     control::put_protocol(message);
-    message.put(control::service{identity().preload, binds});
+    message.put(control::service{identity().preload, binds, births.has_value()});
     // There is room in an empty socket.
     COPROC_TRY(socket->try_send({control::service_type, message.bytes(), message.fds()}));
     const auto on_message = [](void* self) noexcept { static_cast<forkserver*>(self)->listen(); };
@@ -79,9 +82,15 @@ result<void> forkserver::make(standing now) {
     COPROC_TRY(auto server, launch(identity().arguments, ends[1].get(), leading::nothing,
                                    binds ? binding::at_once : binding::as_it_is));
     pidfd_ = std::move(server.pidfd);
+    ending_ = std::make_unique<fd_watch>(pidfd_.get());
+    // Without this watch the socket's end tells it, unless a stopped child has a copy of that.
+    const auto on_death = [](void* self) noexcept { static_cast<forkserver*>(self)->on_death(); };
+    (void)ending_->call_when_readable(*home_, on_death, this);
     socket_ = std::move(socket);
     lifeline_ = std::move(kept);
     made_under_ = std::move(now);
+    written_down_.reset();
+    if (births) written_down_ = std::make_shared<birth_register>(std::move(births).value());
     made_by_ = ::getpid();
     is_outdated_ = false;
     ++servers_so_far_;
@@ -109,22 +118,25 @@ unique_fd forkserver::end_server() noexcept {
         (void)system::shut_down(socket_->fd(), SHUT_RDWR);
         (void)system::signal_process(pidfd_.get(), SIGKILL);
     }
+    ending_.reset();
     socket_.reset();
     lifeline_.reset();
     return std::exchange(pidfd_, unique_fd());
+}
+
+void forkserver::dig_grave(unique_fd pidfd) {
+    grave& made = graves_.emplace_back(*this, std::move(pidfd));
+    made.place = std::prev(graves_.end());
+    const auto on_end = [](void* open) noexcept { static_cast<grave*>(open)->fill(); };
+    // Otherwise when this loop ends.
+    (void)made.ending.call_when_readable(*home_, on_end, &made);
 }
 
 /// Those whose birth it has not told of are looked for.
 void forkserver::lose() {
     if (!socket_) return;
     unique_fd ended = end_server();
-    if (made_by_ == ::getpid()) {
-        grave& made = graves_.emplace_back(*this, std::move(ended));
-        made.place = std::prev(graves_.end());
-        const auto on_end = [](void* open) noexcept { static_cast<grave*>(open)->fill(); };
-        // Otherwise when this loop ends.
-        (void)made.ending.call_when_readable(*home_, on_end, &made);
-    }
+    if (made_by_ == ::getpid()) dig_grave(std::move(ended));
     const std::list<birth_ref> births = births_;
     for (const birth_ref& lost : births) look_for(*lost);
 }
@@ -141,6 +153,12 @@ void forkserver::on_end() {
             "it has ended several times in a row");
     }
     lose();
+}
+
+/// Its last answers may still be there to be read.
+void forkserver::on_death() {
+    listen();
+    if (socket_) on_end();
 }
 
 void forkserver::listen() {
@@ -209,6 +227,8 @@ result<forkserver::birth_ref> forkserver::ask_now(std::shared_ptr<message_socket
     auto made = std::make_shared<birth>(*this);
     made->server = servers_so_far_;
     made->number = ++births_so_far_;
+    made->written_down = written_down_;
+    if (made->written_down) made->written_down->begin(made->number);
     made->control = std::move(control);
     made->theirs = std::move(theirs);
     std::vector<int> fds{made->theirs.get()};
@@ -268,14 +288,30 @@ void forkserver::look_for(birth& lost) {
     };
     (void)lost.control->try_send({control::hello_type, {}, {}});
     const auto watching = lost.control->watch().call_when_readable(*home_, on_message, &lost);
-    if (!watching) return settle(lost, watching.error());
+    if (!watching) {
+        bury(lost, SIGKILL);
+        return settle(lost, watching.error());
+    }
     lost.start(*home_, time_after(patience));
 }
 
 /// There may be somebody who is stopped, or only a copy of the socket in a fork of this process.
 void forkserver::birth::on_time(alarm& late) noexcept {
     auto& lost = static_cast<birth&>(late);
+    lost.family->bury(lost, SIGKILL);
     lost.family->settle(lost, std::nullopt);
+}
+
+/// Reaps the child that has not told of itself, if there is one; signal 0 for one that is ending.
+void forkserver::bury(const birth& lost, int signal) {
+    const ::pid_t pid = lost.written_down ? lost.written_down->pid_of(lost.number) : 0;
+    if (pid == 0) return;
+    lost.control->close();  // there is a number free for the pidfd, then
+    auto pidfd = system::open_process(pid);
+    // Somebody else may have reaped it, and another process have its pid.
+    if (!pidfd || !system::is_child(pidfd.value().get()) || children::instance().has(pid)) return;
+    (void)system::signal_process(pidfd.value().get(), signal);
+    dig_grave(std::move(pidfd).value());
 }
 
 void forkserver::on_message_of(birth& lost) {
@@ -294,7 +330,11 @@ void forkserver::on_message_of(birth& lost) {
         }
     }
     if (header) lost.control->drop(header.value());
-    if (found) losses_.forget();
+    if (found) {
+        losses_.forget();
+    } else {
+        bury(lost, 0);
+    }
     settle(lost, std::move(found));
 }
 

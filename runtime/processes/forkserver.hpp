@@ -6,16 +6,16 @@
 // application looks what has changed since it made the server; a child that could not take that on
 // is put away before it has been told anything. If the server ends before it has answered, the
 // child, if there is one, is asked for it on its control socket, where it waits for its bootstrap;
-// if that is at its end, there is no child. So each birth is settled once the server has answered
-// or is gone, and nobody is born twice, or lost.
-// (A child that is killed before it has answered, when the server has been killed before it has,
-// stays a zombie for as long as this process lives.)
+// if that is at its end, there is no child, or one that has been killed as well: the birth register
+// knows, and it is buried. So each birth is settled once the server has answered or is gone, and
+// nobody is born twice, or lost.
 
 #include <coproc/sleep.hpp>
 #include <coproc/task.hpp>
 
 #include "channels/message_socket.hpp"
 #include "engine/loop.hpp"
+#include "processes/birth_register.hpp"
 #include "processes/launch_linux.hpp"
 #include "processes/lifeline_linux.hpp"
 #include "processes/losses.hpp"
@@ -47,6 +47,7 @@ class forkserver final : public resident {
         forkserver* family;
         std::uint64_t server = 0;  ///< which one has been asked
         std::uint64_t number = 0;
+        std::shared_ptr<birth_register> written_down;  ///< that server's
         std::shared_ptr<message_socket> control;
         /// The child's end, until its pidfd comes: there is a number free for that one then, also
         /// where file descriptors are short.
@@ -90,8 +91,8 @@ class forkserver final : public resident {
     void give_up_waiting(const birth_ref& unanswered);
 
  private:
-    /// A server that is ending, until it can be reaped: that may take a while for one with much
-    /// memory, or that we may not kill.
+    /// A server that is ending, or a child that nobody has heard of, until it can be reaped: that
+    /// may take a while for one with much memory, or that we may not kill.
     struct grave {
         grave(forkserver& all, unique_fd ended) noexcept
             : family(&all), pidfd(std::move(ended)), ending(pidfd.get()) {}
@@ -108,14 +109,17 @@ class forkserver final : public resident {
     void compare(birth& asked);
     result<void> make(standing now);
     unique_fd end_server() noexcept;
+    void dig_grave(unique_fd pidfd);
     void lose();
     void give_up(const std::string& why);
+    void on_death();
     void on_end();
     void listen();
     void hear(const message_header& header);
     void settle(birth& born, result<std::optional<launched>> outcome);
     void look_for(birth& lost);
     void on_message_of(birth& lost);
+    void bury(const birth& lost, int signal);
 
     loop* home_;
     bool is_possible_ = true;
@@ -124,7 +128,9 @@ class forkserver final : public resident {
     ::pid_t made_by_ = 0;
     std::shared_ptr<lifeline> lifeline_;
     standing made_under_;
+    std::shared_ptr<birth_register> written_down_;
     unique_fd pidfd_;
+    std::unique_ptr<fd_watch> ending_;
     std::unique_ptr<message_socket> socket_;
     std::uint64_t servers_so_far_ = 0;
     std::uint64_t births_so_far_ = 0;

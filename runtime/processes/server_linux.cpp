@@ -1,5 +1,6 @@
 #include "processes/server_linux.hpp"
 
+#include "processes/birth_register.hpp"
 #include "processes/control.hpp"
 #include "processes/launch_linux.hpp"
 #include "processes/lifeline_linux.hpp"
@@ -20,6 +21,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <optional>
 
 namespace coproc::detail {
 
@@ -43,19 +45,21 @@ result<thread_words> find_thread_words() {
     return mine;
 }
 
-/// As fork() returns, but the new process's parent is ours. Legacy clone: container profiles answer
-/// ENOSYS to clone3.
-long clone_sibling(const thread_words& mine, int& pidfd) {
+/// As fork() returns, but the new process's parent is ours, and its id is at `written_down` before
+/// it runs. Legacy clone: container profiles answer ENOSYS to clone3.
+long clone_sibling(const thread_words& mine, int& pidfd, ::pid_t* written_down) {
     if (const int refused = system::injected_fault("clone")) {
         errno = refused;
         return -1;
     }
-    const unsigned long flags =
-        CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
+    const unsigned long flags = CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | SIGCHLD;
     // The kernels do not agree whether the id's place is the fourth or the fifth argument; the
     // other one is for CLONE_SETTLS, and not looked at.
-    const long pid = ::syscall(SYS_clone, flags, nullptr, &pidfd, mine.id, mine.id);
-    if (pid == 0) ::syscall(SYS_set_robust_list, mine.robust, mine.robust_size);
+    const long pid = ::syscall(SYS_clone, flags, nullptr, &pidfd, written_down, written_down);
+    if (pid == 0) {
+        *mine.id = static_cast<::pid_t>(::syscall(SYS_set_tid_address, mine.id));
+        ::syscall(SYS_set_robust_list, mine.robust, mine.robust_size);
+    }
     return pid;
 }
 
@@ -113,6 +117,7 @@ class server {
 
     message_socket* application_;
     unique_fd lifeline_;
+    std::optional<birth_register> births_;
     thread_words words_;
 };
 
@@ -120,7 +125,13 @@ result<control::service> server::read(const message_header& order) {
     decoder message(application_->body(order), application_->take_fds(order));
     COPROC_TRY(lifeline_, message.take_fd());
     COPROC_TRY(control::expect_protocol(message));
-    return message.get<control::service>();
+    COPROC_TRY(const auto service, message.get<control::service>());
+    if (service.has_birth_register) {
+        COPROC_TRY(auto memory, message.take_fd());
+        COPROC_TRY(auto births, birth_register::open(std::move(memory)));
+        births_.emplace(std::move(births));
+    }
+    return service;
 }
 
 result<void> server::prepare(const message_header& order) {
@@ -187,12 +198,14 @@ unique_fd server::serve() {
         application_->drop(header);
         if (!asked || fds.empty()) continue;
         int pidfd = -1;
-        const long pid = clone_sibling(words_, pidfd);
+        const std::uint64_t number = asked.value().number;
+        ::pid_t* const written_down = births_ ? births_->place_of(number) : words_.id;
+        const long pid = clone_sibling(words_, pidfd, written_down);
         if (pid == 0) return begin_child(std::move(fds), asked.value().standard_fds);
         const int failure = pid < 0 ? errno : 0;
         const bool never = failure == EPERM || failure == EINVAL || failure == ENOSYS;
         const unique_fd held(pidfd);
-        answer({asked.value().number, static_cast<int>(pid), failure, never, "clone"}, pidfd);
+        answer({number, static_cast<int>(pid), failure, never, "clone"}, pidfd);
     }
 }
 
@@ -200,6 +213,7 @@ unique_fd server::serve() {
 unique_fd server::begin_child(std::vector<unique_fd> fds, unsigned standard_fds) {
     application_->close();
     lifeline_.reset();
+    births_.reset();
     std::size_t next = 1;
     for (int fd = 0; fd <= 2; ++fd) {
         if ((standard_fds & 1U << fd) == 0 || next == fds.size()) continue;

@@ -26,7 +26,8 @@ enum class region_kind : std::uint64_t {
     condition,
     barrier,
     memory,
-    value
+    value,
+    births
 };
 
 class region {

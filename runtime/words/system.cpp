@@ -241,6 +241,12 @@ result<end_of_process> status_of_reaped(int pidfd) {
 
 }  // namespace
 
+bool is_child(int pidfd) noexcept {
+    ::siginfo_t info{};
+    const int how = WEXITED | WNOHANG | WNOWAIT | __WALL;
+    return ::waitid(P_PIDFD, static_cast<::id_t>(pidfd), &info, how) == 0;
+}
+
 void wait_for_end(int pidfd) noexcept {
     ::siginfo_t info{};
     while (::waitid(P_PIDFD, static_cast<::id_t>(pidfd), &info, WEXITED | __WALL) < 0 &&

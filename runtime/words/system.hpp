@@ -93,6 +93,9 @@ result<void> keep_across_exec(int fd);
 /// if the number is negative.
 result<void> kill_on_end_of(int pipe_read_end, ::pid_t whom);
 
+/// Ours, and nobody has reaped it?
+bool is_child(int pidfd) noexcept;
+
 struct end_of_process {
     int code;  ///< exit code, or -N for signal N
     bool core_dumped;

@@ -1,6 +1,7 @@
 #include "support/http_peers.hpp"
 
 #include "support/catch.hpp"
+#include "support/processes.hpp"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -12,6 +13,7 @@
 #include <csignal>
 #include <filesystem>
 #include <iterator>
+#include <regex>
 #include <utility>
 
 namespace coproc::testing {
@@ -67,6 +69,14 @@ std::size_t http_server::open_fds() const {
     return static_cast<std::size_t>(std::distance(begin(fds), end(fds)));
 }
 
+bool http_server::kill_one(std::minstd_rand& random) const {
+    auto alive = children_of(pid());
+    std::erase_if(alive, [](::pid_t one) { return !is_running(one); });
+    // The oldest mostly is the fork server.
+    if (random() % 20 > 0 && !alive.empty()) alive.erase(std::ranges::min_element(alive));
+    return !alive.empty() && ::kill(alive[random() % alive.size()], SIGKILL) == 0;
+}
+
 ended_command http_server::finish() {
     ended_command ended = run_.finish();
     INFO(ended.err);
@@ -85,6 +95,20 @@ http_answer curl(const std::vector<std::string>& words) {
     const auto line = ended.out.rfind('\n');
     REQUIRE(line != std::string::npos);
     return {std::stoi(ended.out.substr(line + 1)), ended.out.substr(0, line)};
+}
+
+std::vector<std::string> bench(int requests, const std::string& url,
+                               const std::vector<std::string>& more) {
+    std::vector<std::string> words{"ab", "-q", "-r", "-k", "-n", std::to_string(requests)};
+    words.insert(words.end(), more.begin(), more.end());
+    words.push_back(url);
+    return words;
+}
+
+double value_of(const std::string& name, const std::string& out) {
+    std::smatch found;
+    const std::regex line(name + ":? +([0-9.]+)");
+    return std::regex_search(out, found, line) ? std::stod(found[1]) : 0;
 }
 
 tcp_client::tcp_client(int port)

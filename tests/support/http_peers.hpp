@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,9 @@ class http_server {
     std::vector<::pid_t> workers() const;
     std::size_t open_fds() const;
 
+    /// One of its children, by SIGKILL: seldom the fork server, as three in a row would end the use
+    /// of it for a while. False if there was none.
+    bool kill_one(std::minstd_rand& random) const;
     void send_signal(int number) const { run_.send_signal(number); }
     /// Checks that it ends well, with nothing left, after it has been told to.
     ended_command finish();
@@ -49,6 +53,12 @@ struct http_answer {
 
 /// What curl gets.
 http_answer curl(const std::vector<std::string>& words);
+
+/// The words of ApacheBench that asks `requests` times. It goes on whatever the answers are.
+std::vector<std::string> bench(int requests, const std::string& url,
+                               const std::vector<std::string>& more = {});
+/// What ab says of itself; 0 for a line that is not there.
+double value_of(const std::string& name, const std::string& out);
 
 /// Reads when it wants to, or never.
 class tcp_client {
