@@ -1,8 +1,14 @@
-// What parent and child say to each other on the control socket.
+// What the processes of a family say to each other on the control socket, and how lies what they
+// share.
 
 #include "processes/control.hpp"
+#include "channels/queue_layout.hpp"
+#include "shared/region.hpp"
 #include "support/catch.hpp"
+#include "sync/barrier_object.hpp"
+#include "sync/condition_object.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -37,7 +43,7 @@ coproc::encoder all_messages() {
                                record_place{place, 12}, some_place()});
     all.put(control::report{1, true, "type", "message", 13, true});
     all.put(control::birth{14});
-    all.put(control::service{place, true});
+    all.put(control::service{place, true, true});
     all.put(control::request{15, 5});
     all.put(control::answer{16, 17, 18, true, "reason"});
     all.put(control::hello{19});
@@ -59,4 +65,17 @@ TEST_CASE("control: messages that are laid out anew get the protocol another num
         "one has been in a release, and the hash here another value");
     CHECK(control::protocol == std::string("coproc protocol 1"));
     CHECK(hash(all_messages().to_bytes()) == 0xfd498c04764e16b7);
+}
+
+TEST_CASE("control: what is shared and is laid out anew gets the layout another number") {
+    using namespace coproc::detail;
+    INFO(
+        "what lies in regions has changed: so the layout needs another number in region.cpp, if "
+        "this one has been in a release, and the sizes here others");
+    CHECK(region::create(region_kind::memory, 4096).value().as<region_head>().layout == 1);
+    const std::array sizes{sizeof(region_head),    sizeof(object_head),     sizeof(shared_head),
+                           sizeof(queue_block),    sizeof(queue_cell),      sizeof(queue_record),
+                           sizeof(put_state),      sizeof(get_state),       sizeof(queue_layout),
+                           sizeof(barrier_layout), sizeof(condition_layout)};
+    CHECK(sizes == std::array<std::size_t, 11>{});
 }

@@ -136,9 +136,11 @@ class runtime_ref {
     std::string dump() const;
 
     /// From now on, until the runtime's end, `sink` gets a dump() whenever the process gets
-    /// `signal`; one line after the other on stderr if there is no sink. The signal's default
-    /// action does not happen. The loop has to turn for it. Called again it adds a sink. A sink
-    /// must not throw. Errors: std::errc::invalid_argument for SIGKILL and SIGSTOP.
+    /// `signal`; if there is no sink, it goes to stderr, each line in one piece, and a line is lost
+    /// if a non-blocking stderr has no room for it. The loop has to turn for it, and calls the sink
+    /// between two events: one that must neither throw nor turn the loop. Called again it adds a
+    /// sink. Meanwhile the signal's default action does not happen; in a plain fork, and when the
+    /// runtime has ended, it does. Errors: std::errc::invalid_argument for SIGKILL and SIGSTOP.
     result<void> dump_on(int signal, dump_sink sink = nullptr) const;
 
     /// What has been done so far.

@@ -41,17 +41,23 @@ std::string_view file_name(std::string_view path) {
     return path.substr(path.rfind('/') + 1);  // npos + 1 is 0
 }
 
+/// More of a stack is a recursion.
+constexpr std::size_t most_coroutines = 100;
+
 /// The innermost first.
 void describe_stack(const promise_base* innermost, std::string& into) {
+    std::size_t told = 0;
     for (const promise_base* one = innermost; one != nullptr; one = one->awaiter()) {
         const std::source_location& at = one->written_at();
-        if (at.line() == 0) continue;
+        if (at.line() == 0 || ++told > most_coroutines) continue;
         into += "      ";
         into += short_name(at.function_name());
         into += " (";
         into += file_name(at.file_name());
         into += ':' + std::to_string(at.line()) + ")\n";
     }
+    if (told <= most_coroutines) return;
+    into += "      and " + std::to_string(told - most_coroutines) + " more coroutines\n";
 }
 
 void describe_waits(cancel_scope& scope, std::string& into) {

@@ -113,6 +113,7 @@ loop::~loop() {
 }
 
 void loop::part_from_parent() noexcept {
+    if (is_inert_) return;  // the host has done it, or its loop would not turn
     const unsigned now = forks_so_far();
     if (std::exchange(parted_after_, now) == now || uv_loop_fork(uv_) == 0) return;
     // Without fds of its own libuv would abort the program in the next turn, or when it is woken.

@@ -94,7 +94,7 @@ class loop {
     uv_timer_t* take_timer();
     void give_timer(uv_timer_t* timer) noexcept;
 
-    /// The loop's one T, made when it is first asked for.
+    /// The loop's one T, made when it is first asked for, and destroyed before those made earlier.
     template <class T>
     T& resident_of() {
         static char type = 0;  // its address is T's; a constant might be merged with others

@@ -81,6 +81,7 @@ result<void> child::watch_exit(loop& home) {
 
 void child::leave_loop() noexcept {
     home_ = nullptr;
+    is_counted_ = false;
     if (exit_watch_) exit_watch_->detach();
     if (control_) control_->watch().detach();
 }
@@ -102,9 +103,10 @@ void child::look() noexcept {
     }
     state_ = state::stopped;
     const bool clean = end_->has_value() && end_->value().success();
-    if (loop* const here = home_; here != nullptr && is_wanted()) {
-        ++here->counted().children_ended;
-        here->counted().children_failed += clean ? 0 : 1;
+    if (is_counted_) {
+        runtime_counters& counted = home_.load()->counted();
+        ++counted.children_ended;
+        counted.children_failed += clean ? 0 : 1;
     }
     repair_for(participant_, clean ? ending::clean : ending::failed, home_);
     forget_process();

@@ -102,7 +102,8 @@ class child : public std::enable_shared_from_this<child> {
     bool is_coroutine_;
     bool dropped_ = false;
     const bool is_unwanted_ = false;
-    bool killed_ = false;  // by us
+    bool is_counted_ = false;  // as started by the loop that is home_
+    bool killed_ = false;      // by us
 
     std::atomic<int> pid_ = 0;  // children::active() looks from any thread
     std::atomic<int> parent_pid_ = 0;

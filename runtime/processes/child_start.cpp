@@ -214,7 +214,8 @@ result<void> child::adopt(loop& home, launched born) {
         system::wait_for_end(pidfd_.get());
         return watching;
     }
-    if (is_wanted()) ++home.counted().children_started;
+    is_counted_ = is_wanted();
+    if (is_counted_) ++home.counted().children_started;
     if (child_side* const side = this_child_side()) {
         side->tell_birth(pidfd_.get(), participant_);
     }

@@ -21,6 +21,7 @@ namespace {
 
 void describe_children(const detail::loop& home, std::string& into) {
     for (const auto& one : detail::children::instance().of(home)) {
+        if (!one->is_wanted()) continue;
         into += "  ";
         one->describe(into);
         into += '\n';
@@ -55,7 +56,16 @@ class dump_signals final : public detail::resident {
         if (asked.sink) {
             asked.sink(text);
         } else {
-            system::write_to_stderr(text);
+            write_lines(text);
+        }
+    }
+
+    /// Each at once, so that the last one is whole where there is no room for all.
+    static void write_lines(const std::string& text) noexcept {
+        for (std::size_t at = 0; at < text.size();) {
+            const std::size_t end = text.find('\n', at) + 1;
+            system::write_to_stderr(text.substr(at, end - at));
+            at = end;
         }
     }
 

@@ -103,7 +103,11 @@ void shared_object::leave_attached() noexcept {
 // -- dumps
 
 void describe_attached(std::string& into) {
-    const std::lock_guard lock(attached().mutex);
+    const std::unique_lock lock(attached().mutex, std::try_to_lock);
+    if (!lock) {
+        into += "  (they are just being changed)\n";
+        return;
+    }
     for (const shared_object* one : attached().all) {
         into += "  ";
         one->describe(into);

@@ -26,6 +26,7 @@ namespace {
 struct watched_signals {
     std::mutex mutex;
     std::vector<uv_signal_t*> all;
+    ::sigset_t mask_before_fork{};  // of the thread that forks, and has the mutex
 };
 
 watched_signals& watched() {
@@ -37,7 +38,6 @@ watched_signals& watched() {
 using signal_handler = void (*)(int);
 /// libuv's, one for all signals.
 constinit std::atomic<signal_handler> libuv_handler = nullptr;
-thread_local ::sigset_t mask_before_fork;
 
 struct sigaction action_of(int number) {
     struct sigaction action{};
@@ -50,11 +50,11 @@ void hold_signals() {
     ::sigset_t held;
     ::sigemptyset(&held);
     for (const uv_signal_t* one : watched().all) ::sigaddset(&held, one->signum);
-    ::pthread_sigmask(SIG_BLOCK, &held, &mask_before_fork);
+    ::pthread_sigmask(SIG_BLOCK, &held, &watched().mask_before_fork);
 }
 
 void let_signals_come() {
-    ::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &watched().mask_before_fork, nullptr);
     watched().mutex.unlock();
 }
 
@@ -69,6 +69,18 @@ void drop_signals() {
     }
     watched().all.clear();
     let_signals_come();
+}
+
+/// No fork comes between: it would have the one without the other.
+int start(uv_signal_t& one, uv_signal_cb on_signal, int number) {
+    const std::lock_guard lock(watched().mutex);
+    const signal_handler before = action_of(number).sa_handler;
+    const int status = uv_signal_start(&one, on_signal, number);
+    if (status < 0) return status;
+    const signal_handler now = action_of(number).sa_handler;
+    if (now != before) libuv_handler = now;
+    watched().all.push_back(&one);
+    return status;
 }
 
 result<void> part_forks_from_signals() {
@@ -99,13 +111,9 @@ result<std::unique_ptr<signal_watch>> signal_watch::create(loop& home,
             self.arrived_.wake_all();
             if (self.on_arrival_ != nullptr) self.on_arrival_(self.argument_);
         };
-        if (const int status = uv_signal_start(&added->uv, on_signal, number); status < 0) {
+        if (const int status = start(added->uv, on_signal, number); status < 0) {
             return uv_error(status, "uv_signal_start");
         }
-        signal_handler none = nullptr;
-        libuv_handler.compare_exchange_strong(none, action_of(number).sa_handler);
-        const std::lock_guard lock(watched().mutex);
-        watched().all.push_back(&added->uv);
     }
     home.ring();
     return made;

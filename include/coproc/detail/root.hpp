@@ -45,7 +45,10 @@ class root : public list_hook<root> {
     bool is_service() const noexcept { return kind_ == kind::service; }
     /// The first task of a loop is 1.
     std::uint64_t number() const noexcept { return number_; }
-    void describe(std::string& into) const { into += "the end of task " + std::to_string(number_); }
+    void describe(std::string& into) const {
+        into +=
+            (is_service() ? "the end of service " : "the end of task ") + std::to_string(number_);
+    }
 
     /// Joins the loop's tasks; leaves them when the task has ended.
     void enter() noexcept;
