@@ -50,6 +50,10 @@ task<result<void>> innermost(queue<int> jobs) {
 }
 task<result<void>> outermost(queue<int> jobs) { co_return co_await innermost(std::move(jobs)); }
 task<result<void>> for_ever() { co_return co_await coproc::sleep_for(24h); }
+task<result<void>> descend(int levels) {
+    if (levels == 0) co_return co_await for_ever();
+    co_return co_await descend(levels - 1);
+}
 task<result<void>> shielded(coproc::event until) {
     co_return co_await coproc::shield(until.wait());
 }
@@ -117,6 +121,19 @@ CO_TEST_CASE("dump: a task is told with what it waits for and in which coroutine
     co_await end(std::move(all));
     const std::string afterwards = (co_await coproc::current_runtime()).dump();
     CHECK_THAT(afterwards, !Contains("innermost") && !Contains("waiting for a message"));
+}
+
+CO_TEST_CASE("dump: of a long stack the innermost coroutines are told", "[dump]") {
+    const auto rt = co_await coproc::current_runtime();
+    std::vector<coproc::spawned<result<void>>> all;
+    all.push_back(rt.spawn(descend(120)));
+    const std::string said = co_await settled_dump();
+    CHECK(says(said,
+               "waits for a sleep of [0-9]+ ms more\n"
+               "( +[^ ]*for_ever \\(dump_test.cpp:[0-9]+\\)\n)"
+               "( +[^ ]*descend \\(dump_test.cpp:[0-9]+\\)\n){99}"
+               " +and 22 more coroutines\n"));
+    co_await end(std::move(all));
 }
 
 CO_TEST_CASE("dump: branches and generators and shielded waits are told", "[dump]") {
