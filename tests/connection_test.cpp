@@ -701,6 +701,38 @@ CO_TEST_CASE("connection: a send canceled before its first byte has sent nothing
     CHECK(five.value() == 5);
 }
 
+CO_TEST_CASE("connection: a message of up to 32 KiB goes in one piece or not at all",
+             "[connection]") {
+    for (const std::size_t size : {10'000U, 30'000U, 32'768U}) {
+        auto [ours, theirs] = coproc::pipe().value();
+        const bytes message(size);
+        result<void> sent = coproc::success();
+        for (int i = 0; sent && i < 1000; ++i) {
+            sent = co_await coproc::timeout(1ms, ours.send_bytes(message));
+        }
+        check_fails(sent, errc::timed_out);
+        CHECK(ours.is_open());
+        const int drained = co_await drain(theirs);
+        CHECK(drained > 0);
+        (co_await ours.send(5)).value();
+        const auto five = co_await theirs.recv<int>();
+        CHECK(five.value() == 5);
+    }
+}
+
+CO_TEST_CASE("connection: a literal is sent without the NUL at its end", "[connection]") {
+    auto [ours, theirs] = coproc::pipe().value();
+    const std::array<char, 3> zeros{};
+    char buffer[2] = {'a', '\0'};
+    (co_await ours.send_bytes("hello")).value();
+    (co_await ours.send_bytes(zeros)).value();
+    (co_await ours.send_bytes(buffer)).value();
+    for (const std::size_t size : {5U, 3U, 2U}) {
+        const auto got = co_await theirs.recv_bytes();
+        CHECK(got.value().size() == size);
+    }
+}
+
 CO_TEST_CASE("connection: a send canceled in mid-message closes, and both sides are told",
              "[connection]") {
     auto [ours, theirs] = coproc::pipe().value();

@@ -225,6 +225,18 @@ CO_TEST_CASE("queue: try_get and try_put never wait", "[queue]") {
     co_return;
 }
 
+CO_TEST_CASE("queue: of strings takes what a string is made of", "[queue]") {
+    auto q = queue<std::string>::create().value();
+    const std::string_view view = "view";
+    (co_await q.put(view)).value();
+    q.try_put(view).value();
+    (co_await q.put("literal")).value();
+    for (const char* text : {"view", "view", "literal"}) {
+        const auto got = co_await q.get();
+        CHECK(got.value() == text);
+    }
+}
+
 CO_TEST_CASE("queue: after close puts fail, gets drain and then fail", "[queue]") {
     auto q = queue<int>::create().value();
     (co_await q.put(1)).value();

@@ -231,6 +231,10 @@ TEST_CASE("run: a start that is still going on at the end is finished, and the c
     CHECK(end.says("\nchild ended\n"));
 }
 
+TEST_CASE("run: what is to be preloaded may be said before it", "[process][run]") {
+    CHECK(outcome_of({"preload_first"}).exited_with(7));
+}
+
 // -- the log
 
 TEST_CASE("run: logs a family's life as Python does", "[process][run]") {
@@ -246,6 +250,8 @@ TEST_CASE("run: logs a family's life as Python does", "[process][run]") {
         CAPTURE(line);
         CHECK(end.says(line));
     }
+    CHECK(end.output.find("[INFO/process 0] process shutting down\n") <
+          end.output.find("[INFO/process 0] process exiting with exitcode 0\n"));
     CHECK(end.output.find("[INFO/MainProcess] process shutting down\n") <
           end.output.find("[INFO/MainProcess] calling terminate()"));
 }

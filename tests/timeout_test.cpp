@@ -1,6 +1,8 @@
 #include <coproc/detail/wait_list.hpp>
 #include <coproc/shield.hpp>
 #include <coproc/timeout.hpp>
+#include <coproc/when_all.hpp>
+#include <coproc/when_any.hpp>
 
 #include "support/co_test.hpp"
 
@@ -8,6 +10,8 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 using namespace std::chrono_literals;
 using coproc::errc;
@@ -86,6 +90,34 @@ CO_TEST_CASE("timeout: an own cancellation is not one by time", "[timeout]") {
     const auto gave_up =
         co_await coproc::timeout(1h, []() -> task<result<int>> { co_return errc::canceled; }());
     CHECK(gave_up.error() == errc::canceled);
+}
+
+CO_TEST_CASE("timeout: of several waits is timed_out unless one has given more", "[timeout]") {
+    const auto first = co_await coproc::timeout(1ms, coproc::when_any(for_ever(), for_ever()));
+    CHECK(first.error() == errc::timed_out);
+    std::vector<task<result<void>>> several;
+    several.push_back(for_ever());
+    several.push_back(for_ever());
+    const auto of_several = co_await coproc::timeout(1ms, coproc::when_any(std::move(several)));
+    CHECK(of_several.error() == errc::timed_out);
+    const auto all = co_await coproc::timeout(1ms, coproc::when_all(for_ever(), for_ever()));
+    CHECK(all.error() == errc::timed_out);
+    several.clear();
+    several.push_back(for_ever());
+    const auto all_several = co_await coproc::timeout(1ms, coproc::when_all(std::move(several)));
+    CHECK(all_several.error() == errc::timed_out);
+    // What one has got is not to be lost.
+    const auto mixed =
+        co_await coproc::timeout(1ms, coproc::when_all(coproc::sleep_for(0ms), for_ever()));
+    CHECK(std::get<0>(mixed.value()).has_value());
+    CHECK(std::get<1>(mixed.value()).error() == errc::canceled);
+    const auto won =
+        co_await coproc::timeout(1h, coproc::when_any(coproc::sleep_for(0ms), for_ever()));
+    CHECK(won.value().index() == 0);
+    const auto nothing = co_await coproc::timeout(1ms, [](task<result<void>> wait) -> task<void> {
+        (void)co_await std::move(wait);
+    }(for_ever()));
+    CHECK(nothing.has_value());
 }
 
 CO_TEST_CASE("timeout: of zero or less begins the wait, and ends it", "[timeout]") {

@@ -55,6 +55,14 @@ concept plain_range =
     std::is_trivially_copyable_v<std::ranges::range_value_t<const Range&>> &&
     !std::is_pointer_v<std::ranges::range_value_t<const Range&>>;
 
+template <class Range>
+inline constexpr bool is_literal =
+    std::is_array_v<Range> && std::is_same_v<std::remove_extent_t<Range>, const char>;
+/// Without a NUL at its end.
+constexpr std::size_t length_of(std::span<const char> literal) noexcept {
+    return literal.size() - (literal.back() == '\0' ? 1 : 0);
+}
+
 }  // namespace detail
 
 /// One end of a pipe. May be moved while operations are pending, and destroyed: they end with
@@ -70,9 +78,10 @@ class connection {
     /// Sends one value. Suspends while the peer does not read and the socket is full.
     /// Lifetime: `message` is encoded at once, and may change after the call; handles in it stay
     /// open until the await ends.
-    /// Cancellation: nothing was sent; a message larger than the socket's room (about 200 KB) that
-    /// the peer has begun to receive cannot be taken back: the connection is closed, and the peer
-    /// gets errc::truncated.
+    /// Cancellation: nothing was sent. A message of up to 32 KiB goes in one piece; of a larger one
+    /// the first part may have gone, as much as there was room for, and cannot be taken back: then
+    /// the connection is closed, and the peer gets errc::truncated.
+    /// (So large are the pieces of Linux: UNIX_SKB_FRAGS_SZ in net/unix/af_unix.c.)
     /// Errors: errc::end_of_stream when the peer is gone, errc::closed after close(),
     /// errc::message_too_large for more than 253 handles; errc::not_supported on a receiving end,
     /// and for a message with a connection in it that is not given away by moving().
@@ -121,12 +130,18 @@ class connection {
         if constexpr (transferable<T>) return detail::receive<T>(state_);
     }
 
-    /// Sends the bytes of a string, vector, array or span of plain values, as they are.
+    /// Sends the bytes of a string, vector, array or span of plain values, as they are; a literal,
+    /// which is an array of const char, goes without the NUL at its end.
     /// Lifetime: `from` until the await ends.
-    template <detail::plain_range Range>
-    [[nodiscard]] task<result<void>> send_bytes(const Range& from) {
-        return detail::send_raw(
-            state_, std::as_bytes(std::span(std::ranges::data(from), std::ranges::size(from))));
+    template <class Range>
+        requires detail::plain_range<std::remove_cvref_t<Range>>
+    [[nodiscard]] task<result<void>> send_bytes(Range&& from) {
+        const std::span all(std::ranges::data(from), std::ranges::size(from));
+        if constexpr (detail::is_literal<std::remove_reference_t<Range>>) {
+            return detail::send_raw(state_, std::as_bytes(all.first(detail::length_of(all))));
+        } else {
+            return detail::send_raw(state_, std::as_bytes(all));
+        }
     }
     /// The next message, which must have been sent with send_bytes.
     [[nodiscard]] task<result<bytes>> recv_bytes();

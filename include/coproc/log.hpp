@@ -24,6 +24,8 @@ void log_to_stderr(log_level level = log_level::info);
 
 /// Called with the level and the text, without prefix or newline, from any thread, one at a time.
 /// What a sink itself logs is dropped.
+/// Lifetime: what it refers to, until it is replaced. coproc::run logs after its function has
+/// returned, so that is nothing of that function's.
 using log_sink = std::function<void(log_level, std::string_view)>;
 /// Lines from `level` on go to `sink`, and nowhere else.
 void log_to(log_sink sink, log_level level = log_level::info);

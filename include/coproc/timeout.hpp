@@ -43,6 +43,8 @@ class deadline : alarm {
 /// Awaits `awaitable`, whose value is a T or a result<T>: result<T>. After `limit`, counted from
 /// the beginning of the wait, it is canceled, and what it then gives is waited for: a value it got
 /// nevertheless is the value; errc::canceled, returned or thrown by value(), is errc::timed_out.
+/// So is that of when_any's first, and when_all's if each gives it: where one has a value, all are
+/// given as they are, and nothing is lost.
 /// A limit of zero or less still begins it.
 /// Cancellation: that of `awaitable`; canceled from outside, it is errc::canceled.
 template <class Rep, class Period, detail::awaitable Awaitable>
@@ -58,8 +60,10 @@ task<detail::flat_result<detail::awaited_t<Awaitable>>> timeout(
             co_return success();
         } else {
             detail::flat_result<value_type> value = co_await std::move(awaitable);
-            const bool cut_short = !value && value.error() == errc::canceled;
-            if (cut_short && deadline.has_passed()) co_return errc::timed_out;
+            using whole = detail::flat_result<value_type>;
+            if (deadline.has_passed() && detail::cut_short<whole>::is(value)) {
+                co_return errc::timed_out;
+            }
             co_return value;
         }
     } catch (...) {

@@ -25,6 +25,11 @@ struct winner {
 
 namespace detail {
 
+template <class T>
+struct cut_short<winner<T>> {
+    static bool is(const winner<T>& first) noexcept { return cut_short<T>::is(first.value); }
+};
+
 /// The race of when_any: the first that ends sets `first`, unless it ends with an exception, which
 /// the branches keep.
 template <class First>

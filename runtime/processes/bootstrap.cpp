@@ -93,8 +93,8 @@ void on_exit_of_child(int status, void*) {
     if (::getpid() != this_pid) return;
     release_memory_reserve();
     const int code = status & 0xff;
-    log(log_level::info, "process exiting with exitcode " + std::to_string(code));
     log(log_level::info, "process shutting down");
+    log(log_level::info, "process exiting with exitcode " + std::to_string(code));
     this_child->report(code);
 }
 

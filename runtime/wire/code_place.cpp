@@ -85,8 +85,10 @@ std::vector<std::string>& remembered() {
     return names;
 }
 
+/// Before anything has been remembered, main() is where its children come by, too.
 bool in_every_child(const std::string& module_name) {
-    return std::ranges::find(remembered(), module_name) != remembered().end();
+    return remembered().empty() ||
+           std::ranges::find(remembered(), module_name) != remembered().end();
 }
 
 /// The address of `place` in this process, if it is in a segment with these permissions.

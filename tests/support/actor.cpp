@@ -355,6 +355,19 @@ int deleted() {
     }());
 }
 
+int preloaded = 0;
+
+/// As whoever does not know of run_if_child() has it.
+int preload_first() {
+    if (!coproc::set_forkserver_preload([] { preloaded = 7; })) return 1;
+    return coproc::run([]() -> task<int> {
+        process child([] { return preloaded; });
+        (co_await child.start()).value();
+        const auto status = co_await child.join();
+        co_return status.value().code();
+    });
+}
+
 int tell_marker() {
     if (auto code = coproc::run_if_child()) return *code;
     const char* marker = std::getenv("COPROC_BOOTSTRAP");
@@ -388,6 +401,7 @@ const std::map<std::string, std::function<int()>> verbs{
     {"unbootstrapped", unbootstrapped},
     {"closed_fds", closed_fds},
     {"deleted", deleted},
+    {"preload_first", preload_first},
     {"tell_marker", tell_marker},
 };
 

@@ -3,11 +3,14 @@
 
 #include <coproc/result.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <functional>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace coproc::detail {
 
@@ -44,6 +47,45 @@ struct kept<T&> {
 /// awaited_t as something that can be kept: monostate for void, reference_wrapper for references.
 template <awaitable T>
 using kept_t = typename kept<awaited_t<T>>::type;
+
+/// Has nothing but cancellation come of it? So that a limit of time can say so of what several
+/// waits have given: of the one that has ended first, and of several if no single one has given
+/// more.
+template <class T>
+struct cut_short {
+    static bool is(const T& /*value*/) noexcept { return false; }
+};
+template <class T>
+struct cut_short<result<T>> {
+    static bool is(const result<T>& value) noexcept {
+        if (!value) return value.error() == errc::canceled;
+        if constexpr (std::is_void_v<T>) {
+            return false;
+        } else {
+            return cut_short<T>::is(value.value());
+        }
+    }
+};
+template <class... T>
+struct cut_short<std::variant<T...>> {
+    static bool is(const std::variant<T...>& first) noexcept {
+        return std::visit([]<class Value>(const Value& it) { return cut_short<Value>::is(it); },
+                          first);
+    }
+};
+template <class... T>
+    requires(sizeof...(T) > 0)
+struct cut_short<std::tuple<T...>> {
+    static bool is(const std::tuple<T...>& all) noexcept {
+        return std::apply([](const T&... each) { return (cut_short<T>::is(each) && ...); }, all);
+    }
+};
+template <class T>
+struct cut_short<std::vector<T>> {
+    static bool is(const std::vector<T>& all) noexcept {
+        return !all.empty() && std::all_of(all.begin(), all.end(), &cut_short<T>::is);
+    }
+};
 
 /// Is it the std::system_error that value() throws for errc::canceled? Cancellation is
 /// cancellation, whether it travels as a result or as an exception.

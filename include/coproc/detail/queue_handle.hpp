@@ -9,6 +9,9 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -22,6 +25,11 @@ result<void> decode_behind(void* others, decoder& message) {
     static_cast<std::vector<T>*>(others)->push_back(std::move(decoded));
     return success();
 }
+
+/// What a string is made of, but does not become by itself.
+template <class Text, class T>
+concept text_for = std::is_same_v<T, std::string> && !std::is_convertible_v<const Text&, T> &&
+                   std::is_convertible_v<const Text&, std::string_view>;
 
 template <class T>
 class typed_queue {
@@ -38,6 +46,11 @@ class typed_queue {
     [[nodiscard]] put_op<T> put(T&& message) {
         check_temporary<T>();
         return put_op<T>(queue_, std::move(message));
+    }
+    /// Puts a text.
+    template <text_for<T> Text>
+    [[nodiscard]] put_op<T> put(const Text& text) {
+        return put_op<T>(queue_, std::string_view(text));
     }
     /// Gives away the named value: it is empty when it has been put, and what it was otherwise.
     [[nodiscard]] task<result<void>> put(moving_t<T> message) {
@@ -79,6 +92,10 @@ class typed_queue {
     /// process that has been stopped).
     result<void> try_put(const T& message) {
         return try_put_message(queue_, encoder_around(queue_, message));
+    }
+    template <text_for<T> Text>
+    result<void> try_put(const Text& text) {
+        return try_put(T(std::string_view(text)));
     }
     result<T> try_get() {
         std::optional<T> value;
