@@ -1,6 +1,6 @@
 """report.md."""
 
-from . import aims, compare, figures, growth, noise, words
+from . import aims, compare, figures, growth, noise, summary, words
 from .cases import FLOOR, OURS
 from .figures import written, written_range, written_ratio
 from .questions import question
@@ -14,6 +14,7 @@ def to_markdown(report):
         _trouble(report),
         _aims(report.table),
         _overview(report),
+        _summary(report.table),
         _losses(report.table),
         _growth(report.table),
         *(_question(report, place, rows) for place, rows in report.table.questions().items()),
@@ -96,6 +97,15 @@ def _overview(report):
     return _lines(
         "## All at one glance", f"![what everybody's cost is, in times of ours]({report.overview})"
     )
+
+
+def _summary(table):
+    lines = list(summary.rows(table))
+    return _lines("## In short", summary_table(lines)) if lines else ""
+
+
+def summary_table(lines):
+    return _markdown_table(summary.HEADER, lines)
 
 
 def _losses(table):

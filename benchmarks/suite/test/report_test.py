@@ -3,10 +3,11 @@
 import importlib.util
 import io
 import os
+import pathlib
 import tempfile
 import unittest
 
-from .. import cases, compare, markdown, noise, report, rounds, terminal
+from .. import cases, compare, markdown, noise, report, rounds, summary, terminal
 from ..figures import Figure, Table
 from ..progress import Progress
 from .recorded import made, recorded_rows, report_of
@@ -47,6 +48,16 @@ class Effort(unittest.TestCase):
         progress.end(75)
         self.assertIn("round 1/3  queue_bench 1_to_1", out.getvalue())
         self.assertIn("1/4  cases   at most 1:15 left\n", out.getvalue())
+
+
+class Readme(unittest.TestCase):
+    def test_its_table_is_the_recorded_report_in_short(self):
+        top = pathlib.Path(__file__).parents[3]
+        recorded = (top / "benchmarks/figures/report.json").read_text(encoding="utf-8")
+        lines = list(summary.rows(report.from_json(recorded).table))
+        self.assertEqual(len(lines), sum(len(places) for *_, places in summary.PLACES))
+        readme = (top / "README.md").read_text(encoding="utf-8")
+        self.assertIn(f"\n{markdown.summary_table(lines)}\n", readme)
 
 
 class Reports(unittest.TestCase):
