@@ -53,11 +53,14 @@ using namespace std::chrono_literals;
 using coproc::errc;
 using coproc::exit_status;
 using coproc::process;
+using coproc::process_options;
 using coproc::result;
 using coproc::runtime;
+using coproc::start_method;
 using coproc::task;
 using coproc::testing::actor;
 using coproc::testing::ask;
+using coproc::testing::each_method;
 using coproc::testing::eventually;
 using coproc::testing::is_running;
 using coproc::testing::leak_check;
@@ -194,14 +197,15 @@ CO_TEST_CASE("process: when everything is refused from some call on, a start sti
 // -- somebody else reaps
 
 CO_TEST_CASE("process: exact statuses although the host ignores SIGCHLD", "[process]") {
+    const process_options options{.method = GENERATE(each_method())};
     const quiet_stderr quiet;
     struct sigaction before{};
     struct sigaction ignore{};
     ignore.sa_handler = SIG_IGN;
     ::sigaction(SIGCHLD, &ignore, &before);
-    process seven(give, 7);
-    process killed(kill_itself);
-    process thrown(throw_something);
+    process seven(options, give, 7);
+    process killed(options, kill_itself);
+    process thrown(options, throw_something);
     const auto code = co_await run_to_end(seven);
     const auto signal = co_await run_to_end(killed);
     const auto exception = co_await run_to_end(thrown);
@@ -256,10 +260,12 @@ void steal(const process& one) {
 
 CO_TEST_CASE("process: exact statuses although a thread of the host reaps everything",
              "[process]") {
+    const process_options options{.method = GENERATE(each_method())};
+    const int lives = options.method == start_method::spawn ? 10 : 50;
     const thief other;
-    for (int i = 0; i < 50; ++i) {
-        process seven(give, i);
-        process killed(kill_itself);
+    for (int i = 0; i < lives; ++i) {
+        process seven(options, give, i);
+        process killed(options, kill_itself);
         (co_await seven.start()).value();
         (co_await killed.start()).value();
         const auto code = co_await coproc::timeout(60s, seven.join());
@@ -268,34 +274,36 @@ CO_TEST_CASE("process: exact statuses although a thread of the host reaps everyt
         CHECK(signal.value().code() == -SIGKILL);
     }
     INFO("stolen: " << other.stolen());
-    CHECK(other.stolen() <= 100);
+    CHECK(other.stolen() <= 2 * lives);
 }
 
 CO_TEST_CASE("process: on a kernel that does not tell, a thief's victim speaks for itself",
              "[process]") {
+    const start_method method = GENERATE(each_method());
+    const process_options options{.method = method};
     const quiet_stderr quiet;
     const refusals old_kernel("pidfd_info");
     for (const int code : {0, 7, 255}) {
-        process p(give, code);
+        process p(options, give, code);
         (co_await p.start()).value();
         steal(p);
         const auto status = co_await coproc::timeout(10s, p.join());
         CHECK(status.value().code() == code);
         CHECK(p.exit_code() == code);
     }
-    process by_exit(::exit, 9);
+    process by_exit(options, ::exit, 9);
     (co_await by_exit.start()).value();
     steal(by_exit);
     const auto nine = co_await coproc::timeout(10s, by_exit.join());
     CHECK(nine.value().code() == 9);
 
-    process quick({.quick_exit = true}, give_later, 11);
+    process quick({.quick_exit = true, .method = method}, give_later, 11);
     (co_await quick.start()).value();
     steal(quick);
     const auto eleven = co_await coproc::timeout(10s, quick.join());
     CHECK(eleven.value().code() == 11);
 
-    process thrown(throw_something);
+    process thrown(options, throw_something);
     (co_await thrown.start()).value();
     steal(thrown);
     const auto exception = co_await coproc::timeout(10s, thrown.join());
@@ -304,8 +312,9 @@ CO_TEST_CASE("process: on a kernel that does not tell, a thief's victim speaks f
 }
 
 CO_TEST_CASE("process: a death that only the thief has seen is status_lost, at once", "[process]") {
+    const process_options options{.name = "victim", .method = GENERATE(each_method())};
     const refusals old_kernel("pidfd_info");
-    process p({.name = "victim"}, kill_itself);
+    process p(options, kill_itself);
     (co_await p.start()).value();
     steal(p);
     CHECK_FALSE(p.is_alive());
@@ -332,8 +341,9 @@ void fork_and_die() {
 }  // namespace
 
 CO_TEST_CASE("process: a process forked by the target does not speak for it", "[process]") {
+    const process_options options{.method = GENERATE(each_method())};
     const refusals old_kernel("pidfd_info");
-    process p(fork_and_die);
+    process p(options, fork_and_die);
     (co_await p.start()).value();
     steal(p);
     const auto status = co_await coproc::timeout(10s, p.join());
@@ -429,10 +439,11 @@ CO_TEST_CASE("process: stop reaches one that is stopped in the middle of its boo
 namespace {
 
 /// Starts a child like itself, `depth` generations deep, the last of which never gives in.
-task<result<void>> family(int depth, coproc::connection pids) {
+task<result<void>> family(start_method method, int depth, coproc::connection pids) {
     COPROC_CO_TRY(co_await pids.send(::getpid()));
     if (depth == 0) spin();
-    process child(family, depth - 1, std::move(pids));
+    const process_options options{.method = method};
+    process child(options, family, method, depth - 1, std::move(pids));
     COPROC_CO_TRY(co_await child.start());
     co_return co_await for_ever();
 }
@@ -449,15 +460,17 @@ task<std::vector<::pid_t>> begin_family(process& root, coproc::connection& pids,
 CO_TEST_CASE("process: a parent's kill -9 ends its children and their children, busy or not",
              "[process]") {
     constexpr int depth = 3;
+    const process_options options{.method = GENERATE(each_method())};
     auto [ours, theirs] = coproc::pipe().value();
-    process root(family, depth, std::move(theirs));
+    process root(options, family, options.method, depth, std::move(theirs));
     const auto all = co_await begin_family(root, ours, depth);
     // With the fork servers of each.
     std::set<::pid_t> everybody(all.begin(), all.end());
     for (const ::pid_t pid : all) {
         for (const ::pid_t one : coproc::testing::children_of(pid)) everybody.insert(one);
     }
-    CHECK(everybody.size() > all.size());
+    const bool have_servers = options.method == start_method::forkserver;
+    CHECK((everybody.size() > all.size()) == have_servers);
     for (const ::pid_t pid : everybody) CHECK(is_running(pid));
     root.kill().value();
     (co_await root.join()).value();
@@ -505,10 +518,11 @@ TEST_CASE(
 }
 
 CO_TEST_CASE("process: stop of a child ends its children, too", "[process]") {
+    const process_options options{.method = GENERATE(each_method())};
     const quiet_stderr quiet;
     constexpr int depth = 2;
     auto [ours, theirs] = coproc::pipe().value();
-    process root(family, depth, std::move(theirs));
+    process root(options, family, options.method, depth, std::move(theirs));
     const auto all = co_await begin_family(root, ours, depth);
     // The last one spins, and so its parent waits for it: the grace is used up, and both are
     // killed.
@@ -609,7 +623,7 @@ task<void> end_together(int count, coproc::start_method method) {
     const auto go = coproc::event::create().value();
     std::vector<process> all;
     for (int i = 0; i < count; ++i) {
-        const coproc::process_options options{.method = method};
+        const process_options options{.method = method};
         (co_await all.emplace_back(options, wait_for_event, go, i % 251).start()).value();
     }
     CHECK(std::ssize(coproc::active_children()) == count);

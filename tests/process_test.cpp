@@ -41,6 +41,7 @@ using coproc::result;
 using coproc::start_method;
 using coproc::task;
 using coproc::testing::ask;
+using coproc::testing::each_method;
 using coproc::testing::eventually;
 using coproc::testing::is_running;
 using coproc::testing::quiet_stderr;
@@ -636,6 +637,7 @@ CO_TEST_CASE("process: a failed result is code 1, and comes back with its code",
 }
 
 CO_TEST_CASE("process: every signal that ends a process is its exit code", "[process]") {
+    const process_options options{.method = GENERATE(each_method())};
     for (int number = 1; number < 32; ++number) {
         if (number == SIGCHLD || number == SIGCONT || number == SIGURG || number == SIGWINCH ||
             number == SIGSTOP || number == SIGTSTP || number == SIGTTIN || number == SIGTTOU) {
@@ -643,11 +645,12 @@ CO_TEST_CASE("process: every signal that ends a process is its exit code", "[pro
         }
         CAPTURE(number);
         if (number == SIGKILL) {
-            const auto killed = co_await status_of(process([] { ::kill(::getpid(), SIGKILL); }));
+            process one(options, [] { ::kill(::getpid(), SIGKILL); });
+            const auto killed = co_await status_of(std::move(one));
             CHECK(killed.code() == -SIGKILL);
             continue;
         }
-        const auto status = co_await status_of(process(die_by, number));
+        const auto status = co_await status_of(process(options, die_by, number));
         CHECK(status.code() == -number);
         CHECK(status.signal() == number);
         CHECK_FALSE(status.success());

@@ -6,6 +6,8 @@
 #include <coproc/process.hpp>
 #include <coproc/task.hpp>
 
+#include "support/catch.hpp"
+
 #include <sys/types.h>
 
 #include <chrono>
@@ -15,6 +17,11 @@
 #include <vector>
 
 namespace coproc::testing {
+
+/// For what holds however a process is started: GENERATE(each_method()).
+inline auto each_method() {
+    return Catch::Generators::values({start_method::forkserver, start_method::spawn});
+}
 
 /// Starts and joins; the status, or what went wrong.
 task<result<exit_status>> run_to_end(process& one);
