@@ -20,18 +20,22 @@
 #include "words/system.hpp"
 
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -431,6 +435,68 @@ CO_TEST_CASE("forkserver: a program that becomes somebody else has children of i
     CHECK(found.at(2).at("server") == "there");
     const auto spaces = (co_await ask<std::vector<std::string>>({}, leave_network)).value();
     if (!spaces.empty()) CHECK(spaces.at(0) == spaces.at(1));
+}
+
+namespace {
+
+/// What its children are when it has made one change to itself, and whether that made a new server.
+task<std::vector<facts>> facts_after(bool (*change)()) {
+    (void)co_await ask<facts>(by_server, send_facts);
+    const ::pid_t before = server_pid();
+    std::vector<facts> found;
+    if (!change()) co_return found;
+    found = co_await facts_of_children();
+    const auto is_replaced = [before] {
+        const ::pid_t now = server_pid();
+        return now != 0 && now != before;
+    };
+    const bool has_new_server = co_await eventually(is_replaced);
+    found.push_back({{"server", has_new_server ? "new" : "as before"}});
+    co_return found;
+}
+
+constexpr ::gid_t some_group = 4242;
+
+task<void> join_a_group(connection to) {
+    const auto join = [] { return ::setgroups(1, &some_group) == 0; };
+    const auto found = co_await facts_after(join);
+    (co_await to.send(found)).value();
+}
+
+/// Of the capabilities that are in use, all but one that nothing here needs.
+bool give_up_one_capability() {
+    ::__user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<::__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    if (::syscall(SYS_capget, &header, sets.data()) != 0) return false;
+    const std::uint32_t before = sets.front().effective;
+    sets.front().effective &= ~(std::uint32_t{1} << CAP_NET_RAW);
+    return sets.front().effective != before && ::syscall(SYS_capset, &header, sets.data()) == 0;
+}
+
+task<void> give_up_a_capability(connection to) {
+    const auto found = co_await facts_after(give_up_one_capability);
+    (co_await to.send(found)).value();
+}
+
+}  // namespace
+
+CO_TEST_CASE("forkserver: a change of the groups alone or of one capability makes a new server",
+             "[process][forkserver]") {
+    if (::getuid() != 0) {
+        WARN("needs root");
+        co_return;
+    }
+    const auto joined = (co_await ask<std::vector<facts>>({}, join_a_group)).value();
+    REQUIRE(joined.size() == 3);
+    CHECK(same(joined).at("Groups").starts_with("Groups:\t4242"));
+    CHECK(joined.at(2).at("server") == "new");
+    const auto poorer = (co_await ask<std::vector<facts>>({}, give_up_a_capability)).value();
+    if (poorer.empty()) {
+        WARN("has no such capability");
+        co_return;
+    }
+    (void)same(poorer);
+    CHECK(poorer.at(2).at("server") == "new");
 }
 
 namespace {

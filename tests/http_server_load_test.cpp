@@ -24,11 +24,10 @@ using coproc::testing::bench;
 using coproc::testing::command;
 using coproc::testing::curl;
 using coproc::testing::http_server;
+using coproc::testing::is_long;
 using coproc::testing::tcp_client;
 using coproc::testing::value_of;
 using coproc::testing::wait_until;
-
-bool is_long() { return std::getenv("COPROC_TEST_LONG") != nullptr; }
 
 void stop(http_server& server) {
     server.send_signal(SIGTERM);

@@ -14,13 +14,11 @@
 #include "support/co_test.hpp"
 #include "support/command.hpp"
 #include "support/processes.hpp"
+#include "support/sandbox.hpp"
 #include "words/system.hpp"
 
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <spawn.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,6 +27,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -645,6 +644,36 @@ CO_TEST_CASE("process: 500 spawned children that end at the same moment", "[proc
     co_await end_together(is_slow ? 60 : 500, coproc::start_method::spawn);
 }
 
+namespace {
+
+/// Although nobody looks at them meanwhile.
+bool are_dead(const std::vector<process>& all) {
+    for (int turns = 0; turns < 10'000; ++turns) {
+        if (std::ranges::none_of(all, [](const auto& one) { return is_running(one.pid()); })) {
+            return true;
+        }
+        ::usleep(1000);
+    }
+    return false;
+}
+
+}  // namespace
+
+CO_TEST_CASE("process: all that are killed while the loop stands still are told to be",
+             "[process][forkserver][long]") {
+    const int count = coproc::testing::is_long() && !is_slow ? 1000 : 200;
+    const many_fds enough;
+    std::vector<process> all;
+    for (int i = 0; i < count; ++i) (co_await all.emplace_back(for_ever).start()).value();
+    for (auto& one : all) one.kill().value();
+    REQUIRE(are_dead(all));
+    for (auto& one : all) {
+        const auto status = (co_await one.join()).value();
+        CHECK(status.code() == -SIGKILL);
+    }
+    CHECK(coproc::active_children().empty());
+}
+
 CO_TEST_CASE("process: too few fds are a result, whichever fd it is that is missing", "[process]") {
     ::rlimit before{};
     ::getrlimit(RLIMIT_NOFILE, &before);
@@ -879,21 +908,8 @@ TEST_CASE("process: one that has outlived its runtime is joined on the next", "[
 
 namespace {
 
-/// Answers ENOSYS to clone3, as the default profiles of containers do.
-bool forbid_clone3() {
-    std::array<::sock_filter, 4> program{{
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(::seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    }};
-    ::sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return false;
-    return ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
-}
-
 task<int> start_in_a_container() {
-    if (!forbid_clone3()) co_return 90;
+    if (!coproc::testing::refuse_call(SYS_clone3, ENOSYS)) co_return 90;
     if (::syscall(SYS_clone3, nullptr, 0) != -1 || errno != ENOSYS) co_return 91;
     process p(give_later, 7);
     const result<exit_status> status = co_await run_to_end(p);

@@ -2,8 +2,6 @@
 
 #include <coproc/sleep.hpp>
 
-#include "support/catch.hpp"
-
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -12,11 +10,14 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 
 extern char** environ;
 
 namespace coproc::testing {
+
+bool is_long() { return std::getenv("COPROC_TEST_LONG") != nullptr; }
 
 task<result<exit_status>> run_to_end(process& one) {
     COPROC_CO_TRY(co_await one.start());

@@ -23,6 +23,9 @@ inline auto each_method() {
     return Catch::Generators::values({start_method::forkserver, start_method::spawn});
 }
 
+/// Whether the long forms of tests are wanted: COPROC_TEST_LONG is set.
+bool is_long();
+
 /// Starts and joins; the status, or what went wrong.
 task<result<exit_status>> run_to_end(process& one);
 

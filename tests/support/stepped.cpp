@@ -3,6 +3,7 @@
 #include "shared/sleepers.hpp"
 #include "shared/transaction.hpp"
 #include "support/catch.hpp"
+#include "support/processes.hpp"
 
 #include <sys/epoll.h>
 #include <sys/ptrace.h>
@@ -164,8 +165,6 @@ constexpr long finest = 10007;
 #else
 constexpr long finest = 1;
 #endif
-
-bool is_long() { return std::getenv("COPROC_TEST_LONG") != nullptr; }
 
 /// Number 0, grid + 1, … of what a child has done. A late round of a loop would cost as many stops
 /// as there were rounds, so that few of these are taken.
