@@ -327,6 +327,53 @@ CO_TEST_CASE("counters: tasks are counted", "[dump]") {
     CHECK(afterwards.resumptions > meanwhile.resumptions);
 }
 
+namespace {
+
+/// Of a runtime that joins the child of another one, which has gone, and then one of its own.
+std::vector<coproc::runtime_counters> counters_of_the_next() {
+    const auto go = coproc::event::create().value();
+    process outliving(
+        [](coproc::event start) -> task<int> {
+            (co_await start.wait()).value();
+            co_return 4;
+        },
+        go);
+    std::vector<coproc::runtime_counters> found;
+    {
+        auto first = coproc::runtime::create().value();
+        first.run(outliving.start()).value();
+        found.push_back(first.counters());
+    }
+    go.set().value();
+    auto second = coproc::runtime::create().value();
+    const auto status = second.run(outliving.join());
+    CHECK(status.value().code() == 4);
+    found.push_back(second.counters());
+    process own(seven);
+    second.run(own.start()).value();
+    (void)second.run(own.join());
+    found.push_back(second.counters());
+    second.run(second.shutdown()).value();
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("counters: a child that outlives its runtime has not ended in the next one",
+          "[dump][process]") {
+    const coproc::testing::leak_check leaks;
+    const auto found = counters_of_the_next();
+    CHECK(found.at(0).children_started == 1);
+    CHECK(found.at(0).children_ended == 0);
+    CHECK(found.at(1).children_started == 0);
+    CHECK(found.at(1).children_ended == 0);
+    CHECK(found.at(1).children_failed == 0);
+    CHECK(found.at(2).children_started == 1);
+    CHECK(found.at(2).children_ended == 1);
+    CHECK(found.at(2).children_failed == 1);
+    leaks.done();
+}
+
 CO_TEST_CASE("counters: children and fork servers and failed starts are counted",
              "[dump][process]") {
     const auto rt = co_await coproc::current_runtime();

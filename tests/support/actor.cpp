@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -366,6 +367,20 @@ int preload_first() {
         const auto status = co_await child.join();
         co_return status.value().code();
     });
+/// Waits where a debugger finds a runtime, and ends when it is told to.
+task<result<void>> standing_still() {
+    say("ready", ::getpid());
+    co_return co_await for_ever();
+}
+[[gnu::noinline]] int stand_still() {
+    ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);  // who asks is no ancestor
+    auto rt = coproc::runtime::create().value();
+    rt.dump_on(SIGTERM, [](const std::string&) {
+          say("stands no more");
+          ::_exit(3);
+      }).value();
+    (void)rt.run(standing_still());
+    return 1;
 }
 
 int tell_marker() {
@@ -402,6 +417,7 @@ const std::map<std::string, std::function<int()>> verbs{
     {"closed_fds", closed_fds},
     {"deleted", deleted},
     {"preload_first", preload_first},
+    {"stand_still", stand_still},
     {"tell_marker", tell_marker},
 };
 
