@@ -14,6 +14,7 @@
 #include <coproc/runtime.hpp>
 
 #include "ratios.hpp"
+#include "robust_mutex.hpp"
 #include "workers.hpp"
 
 #include <pthread.h>
@@ -31,6 +32,7 @@ namespace {
 
 using coproc::bench::must;
 using coproc::bench::outcome;
+using coproc::bench::robust_mutex;
 
 /// What is protected, in memory of its own.
 struct protected_words {
@@ -51,22 +53,6 @@ struct protected_words {
         const std::uint64_t ahead = steps[0] - steps[1];
         must(ahead <= 2);
     }
-};
-
-class robust_mutex {
- public:
-    robust_mutex() {
-        ::pthread_mutexattr_t kind;
-        ::pthread_mutexattr_init(&kind);
-        ::pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED);
-        ::pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST);
-        must(::pthread_mutex_init(&mutex_, &kind) == 0);
-    }
-    void lock() { must(::pthread_mutex_lock(&mutex_) == 0); }
-    void unlock() { ::pthread_mutex_unlock(&mutex_); }
-
- private:
-    ::pthread_mutex_t mutex_;
 };
 
 struct work {

@@ -7,7 +7,7 @@
 // spawn_join/CONTENDER/MB/FDS: `bare` is clone(VM, VFORK, PIDFD) and exec of this program, which
 // returns from main() at once, awaited with one uv_poll and reaped; `uv_spawn` is the same through
 // libuv's own process handle.
-// start_join_among/CONTENDER/N: while N other children are alive.
+// start_join_among/CONTENDER/N: while N other children are alive, and their ends are waited for.
 
 #include <coproc/process.hpp>
 #include <coproc/run.hpp>
@@ -64,6 +64,11 @@ void have(const benchmark::State& state) {
 }
 
 int nothing(int code) { return code; }
+/// Of one whose parent may be killed before it.
+int sleep_long(int) {
+    ::alarm(coproc::bench::long_enough);
+    for (;;) ::pause();
+}
 coproc::task<void> for_ever() { (void)co_await coproc::sleep_for(std::chrono::hours(24)); }
 
 coproc::task<int> start_and_join(coproc::start_method method) {
@@ -114,13 +119,25 @@ void with_others(benchmark::State& state) {
     home.run(home.shutdown()).value();
 }
 
-void with_zygote(benchmark::State& state) {
-    have(state);
-    coproc::bench::zygote server;
+void measure(benchmark::State& state, coproc::bench::zygote& server) {
     coproc::bench::must(server.run(nothing, 7) == 7);
     for (auto turn : state) {
         if (server.run(nothing, 7) != 7) state.SkipWithError("the child failed");
     }
+}
+
+void with_zygote(benchmark::State& state) {
+    have(state);
+    coproc::bench::zygote server;
+    measure(state, server);
+}
+
+void with_zygote_and_others(benchmark::State& state) {
+    have_megabytes(10);
+    have_fds(0);
+    coproc::bench::zygote server;
+    for (std::int64_t count = state.range(0); count > 0; --count) server.keep(sleep_long, 0);
+    measure(state, server);
 }
 
 void with_python(benchmark::State& state, const char* method, int count) {
@@ -227,9 +244,16 @@ void with_uv_spawn(benchmark::State& state) {
 }
 
 void parents(benchmark::internal::Benchmark* one, bool with_huge) {
-    one->Args({10, 0})->Args({500, 0})->Args({10, 10000});
+    coproc::bench::add_parents(one);
     if (with_huge) one->Args({2000, 0});
-    one->Unit(benchmark::kMicrosecond);
+}
+
+void add_among(const std::string& contender, void (*measured)(benchmark::State&), bool is_whole) {
+    auto* const made =
+        benchmark::RegisterBenchmark(("start_join_among/" + contender).c_str(), measured);
+    made->Arg(1)->Arg(10);
+    if (is_whole) made->Arg(100)->Arg(1000);
+    made->Unit(benchmark::kMicrosecond)->UseRealTime();
 }
 
 void add(const std::string& name, void (*measured)(benchmark::State&), bool with_huge) {
@@ -265,7 +289,7 @@ int main(int argc, char** argv) {
     add("spawn_join/bare", bare, is_whole);
     add("spawn_join/coproc", with_spawn, is_whole);
     add("spawn_join/uv_spawn", with_uv_spawn, false);
-    auto* const among = benchmark::RegisterBenchmark("start_join_among/coproc", with_others);
-    among->Arg(1)->Arg(is_whole ? 1000 : 10)->Unit(benchmark::kMicrosecond)->UseRealTime();
+    add_among("bare", with_zygote_and_others, is_whole);
+    add_among("coproc", with_others, is_whole);
     return coproc::bench::run_all(argc, argv);
 }

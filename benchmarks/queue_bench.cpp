@@ -3,11 +3,12 @@
 // process to one, beside the pipes of event loops?
 //
 // P_to_C/CONTENDER/BYTES: P processes put, C processes get, as fast as they can; time per message.
-// `bare` is a pipe, blocking read and write without any loop; `coproc` puts and gets one message
-// of type bytes at a time, `coproc_array` one std::array, `coproc_batch` 256 of these. `asio`,
-// `go`, `node`, `py_Pipe` and `py_uvloop` are as in pipe_bench; all but uvloop, which gathers them
-// until its loop's next turn, write each message at once. Numbers and order of all messages are
-// checked. Peers that are not there are left out.
+// `bare` is a pipe, blocking read and write without any loop, under a bare lock where several
+// processes send or take what is too large to stay whole by itself; `coproc` puts and gets one
+// message of type bytes at a time, `coproc_array` one std::array, `coproc_batch` 256 of these.
+// `asio`, `go`, `node`, `py_Pipe` and `py_uvloop` are as in pipe_bench; all but uvloop, which
+// gathers them until its loop's next turn, write each message at once. Numbers and order of all
+// messages are checked. Peers that are not there are left out.
 //
 //   build/release/benchmarks/queue_bench --benchmark_filter='to.*/64/'
 
@@ -190,7 +191,7 @@ bool is_one_to_one(const flow& what) { return what.producers == 1 && what.consum
 std::vector<contender> contenders() {
     using namespace coproc::bench;
     std::vector<contender> all{
-        {"bare", run_flow<pipe_peer>, pipe_peer::can},
+        {"bare", run_flow<pipe_peer>},
         {"seqpacket", run_flow<seqpacket_peer>, seqpacket_peer::can},
         {"boost", run_flow<boost_peer>},
         {"asio", asio_flow, is_one_to_one, 2},

@@ -2,6 +2,7 @@
 // The other ways of sending messages between processes, as flow.hpp wants them.
 
 #include "flow.hpp"
+#include "robust_mutex.hpp"
 
 #include <boost/interprocess/ipc/message_queue.hpp>
 #ifdef COPROC_BENCH_ZEROMQ
@@ -11,20 +12,23 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <climits>
+#include <mutex>
 
 namespace coproc::bench {
 
 outcome asio_flow(const flow& what);  // queue_bench_asio.cpp
 
-/// A bare pipe. Messages of several producers stay whole only up to PIPE_BUF.
+/// A bare pipe. Messages of several processes stay whole by themselves only up to PIPE_BUF: of
+/// larger ones each end is used under a lock.
 class pipe_peer {
  public:
     static constexpr bool one_queue = true;
 
-    static bool can(const flow& what) {
-        return what.size <= 4096 || (what.producers == 1 && what.consumers == 1);
+    explicit pipe_peer(const flow& what)
+        : is_locked_(what.size > PIPE_BUF && what.producers + what.consumers > 2) {
+        must(::pipe(ends_) == 0);
     }
-    explicit pipe_peer(const flow&) { must(::pipe(ends_) == 0); }
     pipe_peer(const pipe_peer&) = delete;
     pipe_peer& operator=(const pipe_peer&) = delete;
     ~pipe_peer() {
@@ -36,6 +40,7 @@ class pipe_peer {
     const pipe_peer& receiver(const flow&, std::uint64_t) const { return *this; }
 
     void send(message_view message) const {
+        const auto whole = held(locks_->of_senders);
         while (!message.empty()) {
             const ssize_t count = ::write(ends_[1], message.data(), message.size());
             must(count > 0);
@@ -43,6 +48,7 @@ class pipe_peer {
         }
     }
     std::size_t receive(std::span<std::byte> into) const {
+        const auto whole = held(locks_->of_receivers);
         for (auto rest = into; !rest.empty();) {
             const ssize_t count = ::read(ends_[0], rest.data(), rest.size());
             must(count > 0);
@@ -52,7 +58,18 @@ class pipe_peer {
     }
 
  private:
+    struct locks {
+        alignas(64) robust_mutex of_senders;
+        alignas(64) robust_mutex of_receivers;
+    };
+
+    std::unique_lock<robust_mutex> held(robust_mutex& one) const {
+        return is_locked_ ? std::unique_lock(one) : std::unique_lock<robust_mutex>();
+    }
+
+    bool is_locked_;
     int ends_[2];
+    forked_memory<locks> locks_;
 };
 
 /// A bare socket that keeps messages apart. Large ones need a buffer that root may ask for.

@@ -20,6 +20,7 @@
 #include <uv.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 
 namespace {
@@ -27,11 +28,14 @@ namespace {
 using namespace coproc::bench;
 using coproc::bytes;
 
+constexpr std::array<std::uint64_t, 3> sizes{64, 1024, 64 * 1024};
+using room_for_any = std::array<std::byte, sizes.back()>;
+
 /// One direction: a shared buffer, and an eventfd that says there is something in it.
 class bare_way {
  public:
     explicit bare_way(std::uint64_t size) : fd_(::eventfd(0, EFD_NONBLOCK)), size_(size) {
-        must(size <= sizeof(room));
+        must(size <= sizeof(room_for_any));
     }
     bare_way(const bare_way&) = delete;
     bare_way& operator=(const bare_way&) = delete;
@@ -39,24 +43,21 @@ class bare_way {
 
     int fd() const noexcept { return fd_; }
     void send(message_view message) const {
-        std::memcpy(room_->all.data(), message.data(), size_);
+        std::memcpy(room_->data(), message.data(), size_);
         const std::uint64_t one = 1;
         must(::write(fd_, &one, sizeof one) == sizeof one);
     }
     bool try_receive(std::span<std::byte> into) const {
         std::uint64_t count = 0;
         if (::read(fd_, &count, sizeof count) < 0) return false;
-        std::memcpy(into.data(), room_->all.data(), size_);
+        std::memcpy(into.data(), room_->data(), size_);
         return true;
     }
 
  private:
-    struct room {
-        std::array<std::byte, 1024> all;
-    };
     int fd_;
     std::uint64_t size_;
-    forked_memory<room> room_;
+    forked_memory<room_for_any> room_;
 };
 
 /// Runs a loop until the eventfd of a way can be read.
@@ -120,7 +121,7 @@ outcome bare_busy(const flow& what) {
     struct words {
         alignas(64) std::atomic<std::uint64_t> there{0};
         alignas(64) std::atomic<std::uint64_t> back{0};
-        std::array<std::byte, 1024> room;
+        room_for_any room;
     };
     const forked_memory<words> shared;
     std::uint64_t turn = 0;
@@ -274,7 +275,7 @@ int main(int argc, char** argv) {
     if (auto code = coproc::run_if_child()) return *code;
     const std::uint64_t count = is_short_run(argc, argv) ? 200 : 10'000;
     const auto add = [&](const char* name, outcome (*run)(const flow&), std::uint64_t times) {
-        for (const std::uint64_t size : {64U, 1024U}) {
+        for (const std::uint64_t size : sizes) {
             add_case(name, size, [=] { return run({1, 1, size, times}); });
         }
     };

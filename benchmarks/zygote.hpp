@@ -15,6 +15,8 @@
 #include <csignal>
 #include <cstddef>
 #include <cstring>
+#include <memory>
+#include <vector>
 
 namespace coproc::bench {
 
@@ -120,6 +122,10 @@ class zygote {
     zygote(const zygote&) = delete;
     zygote& operator=(const zygote&) = delete;
     ~zygote() {
+        for (const auto& one : kept_) {
+            must(::syscall(SYS_pidfd_send_signal, one->pidfd, SIGKILL, nullptr, 0) == 0);
+            uv_ref(reinterpret_cast<uv_handle_t*>(&one->end));
+        }
         uv_close(reinterpret_cast<uv_handle_t*>(&answers_), nullptr);
         uv_run(&loop_, UV_RUN_DEFAULT);
         uv_loop_close(&loop_);
@@ -129,55 +135,81 @@ class zygote {
 
     /// Its exit code, or -1.
     int run(int (*function)(int), int argument) {
-        job_ = {
+        child one;
+        start(one, function, argument);
+        uv_run(&loop_, UV_RUN_DEFAULT);
+        return one.code;
+    }
+
+    /// One that lives, and is watched, as long as this.
+    void keep(int (*function)(int), int argument) {
+        child& one = *kept_.emplace_back(std::make_unique<child>());
+        one.is_kept = true;
+        start(one, function, argument);
+        uv_run(&loop_, UV_RUN_DEFAULT);
+    }
+
+ private:
+    struct child {
+        child() = default;
+        child(const child&) = delete;
+        child& operator=(const child&) = delete;
+        ~child() {
+            ::close(control);
+            ::close(pidfd);
+        }
+
+        uv_poll_t end{};
+        job work{};
+        int control = -1;
+        int pidfd = -1;
+        int code = -1;
+        bool is_kept = false;
+    };
+
+    /// The loop then runs until its end; of one that is kept, until its job has been sent.
+    void start(child& one, int (*function)(int), int argument) {
+        one.work = {
             reinterpret_cast<std::intptr_t>(function) - reinterpret_cast<std::intptr_t>(&anchor),
             argument};
         int ends[2];
         must(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
-        control_ = ends[0];
+        one.control = ends[0];
         const int fds[] = {ends[1], 0, 1, 2};
         must(send_with_fds(socket_, fds));
         ::close(ends[1]);
-        code_ = -1;
+        starting_ = &one;
         uv_poll_start(&answers_, UV_READABLE, [](uv_poll_t* self, int, int) {
             static_cast<zygote*>(self->data)->on_answer();
         });
-        uv_run(&loop_, UV_RUN_DEFAULT);
-        ::close(control_);
-        ::close(pidfd_);
-        return code_;
     }
-
- private:
     void on_answer() {
-        must(receive_with_fds(socket_, std::span(&pidfd_, 1)));
+        child& one = *starting_;
+        must(receive_with_fds(socket_, std::span(&one.pidfd, 1)));
         uv_poll_stop(&answers_);
-        must(::write(control_, &job_, sizeof job_) == sizeof job_);
-        uv_poll_init(&loop_, &end_, pidfd_);
-        end_.data = this;
-        uv_poll_start(&end_, UV_READABLE, [](uv_poll_t* self, int, int) {
-            static_cast<zygote*>(self->data)->on_end();
-        });
+        must(::write(one.control, &one.work, sizeof one.work) == sizeof one.work);
+        uv_poll_init(&loop_, &one.end, one.pidfd);
+        one.end.data = &one;
+        uv_poll_start(&one.end, UV_READABLE,
+                      [](uv_poll_t* self, int, int) { on_end(*static_cast<child*>(self->data)); });
+        if (one.is_kept) uv_unref(reinterpret_cast<uv_handle_t*>(&one.end));
     }
-    void on_end() {
+    static void on_end(child& one) {
         int reported = -1;
         ::siginfo_t info{};
-        ::waitid(P_PIDFD, static_cast<::id_t>(pidfd_), &info, WEXITED | WNOHANG);
-        if (::read(control_, &reported, sizeof reported) == sizeof reported) {
-            code_ = reported == info.si_status ? reported : -1;
+        ::waitid(P_PIDFD, static_cast<::id_t>(one.pidfd), &info, WEXITED | WNOHANG);
+        if (::read(one.control, &reported, sizeof reported) == sizeof reported) {
+            one.code = reported == info.si_status ? reported : -1;
         }
-        uv_close(reinterpret_cast<uv_handle_t*>(&end_), nullptr);
+        uv_close(reinterpret_cast<uv_handle_t*>(&one.end), nullptr);
     }
 
     uv_loop_t loop_{};
     uv_poll_t answers_{};
-    uv_poll_t end_{};
     int socket_ = -1;
-    int control_ = -1;
-    int pidfd_ = -1;
-    int code_ = -1;
     ::pid_t server_ = 0;
-    job job_{};
+    child* starting_ = nullptr;
+    std::vector<std::unique_ptr<child>> kept_;
 };
 
 }  // namespace coproc::bench

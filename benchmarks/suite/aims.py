@@ -60,38 +60,53 @@ def _other(aim, mine, table):
 PROCESS, QUEUE, TRIP = "process_bench", "queue_bench", "queue_trip_bench"
 FLOWS = {"1_to_1": "1 → 1", "4_to_1": "4 → 1", "4_to_4": "4 → 4"}
 SIZES = {64: "64 B", 64 << 10: "64 KiB", 1 << 20: "1 MiB"}
+PARENTS = {
+    (10, 0): "10 MB parent",
+    (500, 0): "500 MB parent",
+    (2000, 0): "2 GB parent",
+    (10, 10000): "10 MB parent with 10000 fds",
+}
+
+
+def of_all_parents(text, question, to, **limit):
+    return [
+        Aim(f"{text}, {parent}", "processes", PROCESS, question, args, to=to, **limit)
+        for args, parent in PARENTS.items()
+    ]
+
+
+def of_all_flows(text, size, to, at_least, contender="coproc"):
+    return [
+        Aim(text.format(flow=flow), "queues",
+            QUEUE, question, (size,), to=to, at_least=at_least, contender=contender)
+        for question, flow in FLOWS.items()
+    ]
+
 
 AIMS = [
     Aim("await of a ready task (on the machine of README)", "engine",
         "engine_bench", "ready_await", (), at_most=12),
-    Aim("start and join, to a bare fork server", "processes",
-        PROCESS, "start_join", (10, 0), to=FLOOR, at_most=1.3),
-    *(Aim(f"start and join, to Python's fork, {megabytes} MB parent", "processes",
-          PROCESS, "start_join", (megabytes, 0), to="py_fork", at_least=10)
-      for megabytes in (10, 500)),
-    Aim("start and join, to Python's forkserver", "processes",
-        PROCESS, "start_join", (10, 0), to="py_forkserver", at_least=25),
-    Aim("start and join with .method = spawn, to bare clone and exec", "processes",
-        PROCESS, "spawn_join", (10, 0), to=FLOOR, at_most=1.1),
+    *of_all_parents("start and join, to a bare fork server", "start_join", FLOOR, at_most=1.3),
+    *of_all_parents("start and join, to Python's fork", "start_join", "py_fork", at_least=10),
+    *of_all_parents("start and join, to Python's forkserver", "start_join", "py_forkserver",
+                    at_least=25),
+    *of_all_parents("start and join with .method = spawn, to bare clone and exec", "spawn_join",
+                    FLOOR, at_most=1.1),
     Aim("start and join among 1000 children alive, to 1", "processes",
         PROCESS, "start_join_among", (1000,), to_args=(1,), at_most=1.2),
     Aim("spawn with 10000 open fds, to none", "processes",
         PROCESS, "spawn_join", (10, 10000), to_args=(10, 0), at_most=2),
     Aim("memory of an idle child of the fork server: PSS", "processes",
         "memory_bench", "idle_child", (), at_most=0.5 * (1 << 20), unit=BYTES),
-    *(Aim(f"64 B, {flow}, one at a time, to Python's Queue", "queues",
-          QUEUE, question, (64,), to="py_Queue", at_least=60, contender="coproc_array")
-      for question, flow in FLOWS.items()),
-    *(Aim(f"64 B, {flow}, one at a time, to Boost.Interprocess", "queues",
-          QUEUE, question, (64,), to="boost", at_least=3, contender="coproc_array")
-      for question, flow in FLOWS.items()),
-    *(Aim(f"64 B, {flow}, in batches, to Python's Queue", "queues",
-          QUEUE, question, (64,), to="py_Queue", at_least=300, contender="coproc_batch")
-      for question, flow in FLOWS.items()),
-    Aim("64 KiB, 1 → 1, to the best peer", "queues",
-        QUEUE, "1_to_1", (64 << 10,), to=BEST_PEER, at_least=2),
-    Aim("1 MiB, 1 → 1, to the best peer", "queues",
-        QUEUE, "1_to_1", (1 << 20,), to=BEST_PEER, at_least=1.3),
+    # The messages of these are std::array: coproc_array and coproc_batch. All others are bytes.
+    *of_all_flows("64 B, {flow}, one at a time, to Python's Queue", 64, "py_Queue", 60,
+                  "coproc_array"),
+    *of_all_flows("64 B, {flow}, one at a time, to Boost.Interprocess", 64, "boost", 3,
+                  "coproc_array"),
+    *of_all_flows("64 B, {flow}, in batches, to Python's Queue", 64, "py_Queue", 300,
+                  "coproc_batch"),
+    *of_all_flows("64 KiB, {flow}, to the best peer", 64 << 10, BEST_PEER, 2),
+    *of_all_flows("1 MiB, {flow}, to the best peer", 1 << 20, BEST_PEER, 1.3),
     Aim("there and back asleep, 64 B, to bare eventfd and uv_poll", "queues",
         TRIP, "asleep", (64,), to=FLOOR, at_most=1.3),
     Aim("there and back asleep, 64 B, to Python's Queue", "queues",

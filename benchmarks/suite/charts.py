@@ -40,7 +40,7 @@ def draw(table, directory):
     _set_up()
     found = {}
     for sweep in sweeps(table):
-        name = _name(sweep)
+        name = name_of(sweep)
         _draw(sweep, os.path.join(directory, name))
         found.setdefault((sweep.program, sweep.question), []).append(name)
     return found
@@ -69,7 +69,7 @@ def _set_up():
     )
 
 
-def _name(sweep):
+def name_of(sweep):
     parts = [sweep.program.removesuffix("_bench"), sweep.question]
     argument = question(sweep.program, sweep.question).argument(sweep.index)
     if sweep.others:

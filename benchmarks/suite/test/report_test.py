@@ -2,15 +2,22 @@
 
 import importlib.util
 import io
+import json
 import os
 import pathlib
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
-from .. import cases, compare, markdown, noise, report, rounds, summary, terminal
+from .. import cases, compare, growth, markdown, noise, report, rounds, summary, terminal
 from ..figures import Figure, Table
 from ..progress import Progress
-from .recorded import made, recorded_rows, report_of
+from .recorded import HERE, made, recorded_rows, report_of
+
+FIGURES = pathlib.Path(__file__).parents[2] / "figures"
+needs_matplotlib = unittest.skipUnless(
+    importlib.util.find_spec("matplotlib"), "matplotlib is not there"
+)
 
 
 class Effort(unittest.TestCase):
@@ -52,11 +59,10 @@ class Effort(unittest.TestCase):
 
 class Readme(unittest.TestCase):
     def test_its_table_is_the_recorded_report_in_short(self):
-        top = pathlib.Path(__file__).parents[3]
-        recorded = (top / "benchmarks/figures/report.json").read_text(encoding="utf-8")
+        recorded = (FIGURES / "report.json").read_text(encoding="utf-8")
         lines = list(summary.rows(report.from_json(recorded).table))
         self.assertEqual(len(lines), sum(len(places) for *_, places in summary.PLACES))
-        readme = (top / "README.md").read_text(encoding="utf-8")
+        readme = (FIGURES.parents[1] / "README.md").read_text(encoding="utf-8")
         self.assertIn(f"\n{markdown.summary_table(lines)}\n", readme)
 
 
@@ -74,7 +80,7 @@ class Reports(unittest.TestCase):
             text,
         )
         self.assertRegex(
-            text, r"start and join, to a bare fork server \| ≤ 1.3 times the cost \| \d\.\d\d \|"
+            text, r"to a bare fork server, 10 MB parent \| ≤ 1.3 times the cost \| \d\.\d\d \|"
         )
         self.assertRegex(text, r"parent, 10 MB – 2 GB \| coproc \| flat, × \d\.\d\d \| as meant")
         self.assertRegex(text, r"\| parent 500 MB, open fds 0 \| coproc \| \d+ µs \|")
@@ -98,7 +104,7 @@ class Reports(unittest.TestCase):
             "Nothing has changed", terminal.to_text(report_of(slower, old=report_of(slower)))
         )
 
-    @unittest.skipUnless(importlib.util.find_spec("matplotlib"), "matplotlib is not there")
+    @needs_matplotlib
     def test_the_same_figures_make_the_same_chart(self):
         from .. import charts
 
@@ -111,3 +117,45 @@ class Reports(unittest.TestCase):
                     drawn.append(file.read())
         self.assertEqual(drawn[0], drawn[1])
         self.assertIn("10 MB", drawn[0])
+
+
+class Committed(unittest.TestCase):
+    """The figures that benchmarks/README.md shows."""
+
+    def setUp(self):
+        with open(os.path.join(FIGURES, "report.json"), encoding="utf-8") as file:
+            self.text = file.read()
+        self.table = report.from_json(self.text).table
+
+    def test_the_growth_that_they_tell_of_is_that_of_their_rows(self):
+        def judged(entry):
+            return entry["question"], entry["argument"], entry["contender"], entry["kind"]
+
+        told = json.loads(self.text)["growth"]
+        again = json.loads(report.to_json(report_of(self.table.rows)))["growth"]
+        self.assertGreater(len(told), 50)
+        self.assertEqual([judged(each) for each in again], [judged(each) for each in told])
+
+    @needs_matplotlib
+    def test_their_charts_are_whole_and_name_everybody(self):
+        from .. import charts
+
+        with tempfile.TemporaryDirectory() as directory:
+            drawn = charts.draw(self.table, directory)
+            overview = charts.draw_overview(self.table, directory)
+            names = sorted([overview, *(name for some in drawn.values() for name in some)])
+            committed = [name for name in os.listdir(FIGURES) if name.endswith(".svg")]
+            self.assertEqual(names, sorted(committed))
+            sweeps = growth.sweeps(self.table)
+            self.assertEqual(len(sweeps), len(names) - 1)
+            for sweep in sweeps:
+                words = self._words(os.path.join(directory, charts.name_of(sweep)))
+                self.assertLessEqual(set(sweep.rows), words, sweep)
+            words = self._words(os.path.join(directory, overview))
+            self.assertLessEqual({"bare", "python", "boost", "go", "node"}, words)
+
+    def _words(self, path):
+        """All texts of a chart."""
+        root = xml.etree.ElementTree.parse(path).getroot()
+        self.assertEqual(root.tag, "{http://www.w3.org/2000/svg}svg")
+        return {"".join(each.itertext()).strip() for each in root.iter(root.tag[:-3] + "text")}
