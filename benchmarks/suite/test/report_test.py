@@ -12,7 +12,7 @@ import xml.etree.ElementTree
 from .. import cases, compare, growth, markdown, noise, report, rounds, summary, terminal
 from ..figures import Figure, Table
 from ..progress import Progress
-from .recorded import HERE, made, recorded_rows, report_of
+from .recorded import made, recorded_rows, report_of
 
 FIGURES = pathlib.Path(__file__).parents[2] / "figures"
 needs_matplotlib = unittest.skipUnless(
