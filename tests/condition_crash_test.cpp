@@ -1,21 +1,20 @@
 // Conditions when a process dies at any instruction of what it does to them.
 
 #include "support/catch.hpp"
+#include "support/condition_memory.hpp"
 #include "support/stepped.hpp"
 #include "sync/condition_object.hpp"
-#include "words/system.hpp"
 
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
-using coproc::detail::condition_entry;
 using coproc::detail::condition_layout;
 using coproc::detail::condition_object;
 using coproc::detail::condition_ref;
 using coproc::detail::participant;
-using coproc::detail::region;
-using coproc::detail::region_kind;
+using coproc::testing::condition_memory;
 using coproc::testing::kill_everywhere;
 using coproc::testing::kill_grid;
 using coproc::testing::stepped;
@@ -27,62 +26,15 @@ constexpr participant victim = 4711;
 constexpr participant second_victim = 4712;
 
 /// A condition, and a look at its memory from beside it.
-class watched_condition {
+class watched_condition : public condition_memory {
  public:
-    watched_condition()
-        : object(condition_object::create().value()),
-          memory_(region::open<coproc::detail::condition_layout>(
-                      coproc::system::duplicate(object->fd()).value(), region_kind::condition)
-                      .value()) {}
+    watched_condition() : watched_condition(condition_object::create().value()) {}
 
     condition_ref object;
 
-    const condition_layout& memory() const { return memory_.as<condition_layout>(); }
-
-    /// Checks the invariants of condition_object.hpp.
-    void check_whole() const {
-        const condition_layout& now = memory();
-        CHECK(now.changes == 0);
-        std::set<std::uint64_t> numbers;
-        std::uint64_t before = 0;
-        std::uint64_t last_ticket = 0;
-        std::uint64_t first_waiting = 0;
-        for (auto number = now.oldest; number != 0; number = entry(number).next) {
-            const condition_entry& one = entry(number);
-            CHECK(numbers.insert(number).second);
-            CHECK(one.who != 0);
-            CHECK(one.previous == before);
-            CHECK(one.ticket > last_ticket);
-            if (one.ticket >= now.notified_below && first_waiting == 0) first_waiting = number;
-            before = number;
-            last_ticket = one.ticket;
-        }
-        CHECK(now.youngest == before);
-        CHECK(now.first_waiting == first_waiting);
-        CHECK(last_ticket < now.next_ticket);
-        CHECK(now.notified_below <= now.next_ticket);
-        for (auto number = now.free_entry; number != 0; number = entry(number).next) {
-            CHECK(numbers.insert(number).second);
-            CHECK(entry(number).who == 0);
-        }
-        CHECK(numbers.size() == now.entries_used);
-    }
-    /// Of the entries that are left, the oldest first: is it notified?
-    std::vector<bool> notified() const {
-        const condition_layout& now = memory();
-        std::vector<bool> all;
-        for (auto number = now.oldest; number != 0; number = entry(number).next) {
-            all.push_back(entry(number).ticket < now.notified_below);
-        }
-        return all;
-    }
-
  private:
-    const condition_entry& entry(std::uint64_t number) const {
-        return memory().entries[number - 1];
-    }
-
-    region memory_;
+    explicit watched_condition(condition_ref made)
+        : condition_memory(made->fd()), object(std::move(made)) {}
 };
 
 using marks = std::vector<bool>;

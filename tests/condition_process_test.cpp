@@ -6,9 +6,8 @@
 #include <coproc/queue.hpp>
 
 #include "support/co_test.hpp"
+#include "support/condition_memory.hpp"
 #include "support/processes.hpp"
-#include "sync/condition_object.hpp"
-#include "words/system.hpp"
 
 #include <csignal>
 #include <vector>
@@ -99,27 +98,12 @@ CO_TEST_CASE("condition: so many processes are woken as are notified", "[conditi
     CHECK(last.value().success());
 }
 
-namespace {
-
-/// A look at a condition's memory from beside it.
-coproc::detail::region memory_of(const condition& c) {
-    coproc::encoder handles;
-    handles.put(c);
-    auto file = coproc::system::duplicate(handles.fds().back()).value();
-    using coproc::detail::region;
-    return region::open<coproc::detail::condition_layout>(std::move(file),
-                                                          coproc::detail::region_kind::condition)
-        .value();
-}
-
-}  // namespace
-
 CO_TEST_CASE("condition: a notification does not even wake another process",
              "[condition][process]") {
     family two(condition::create().value());
     co_await two.gather(2);
-    const auto memory = memory_of(two.of);
-    const auto& sleeping = memory.as<coproc::detail::condition_layout>().sleeping[0];
+    const coproc::testing::condition_memory beside(two.of);
+    const auto& sleeping = beside.memory().sleeping[0];
     // Of the two members, what the second one's sleep is called.
     const auto second = [&] { return coproc::detail::peek(sleeping.all[1].word); };
     const bool asleep = co_await eventually([&] { return second() % 4 == 1; });

@@ -87,6 +87,34 @@ class counting : public scene {
     std::optional<semaphore::permit> mine_;
 };
 
+/// The other one waits for a permit, and the victim, which has none, makes one more.
+class giving : public scene {
+ public:
+    explicit giving(runtime& home) : scene(home), others_(opened_again(semaphore_)) {
+        enter_other();
+    }
+    task<void> work() override {
+        semaphore_.release().value();
+        co_return;
+    }
+    void look() override { given_ = semaphore_.value() == 1; }
+    task<void> check(bool killed) override {
+        CHECK((killed || given_));
+        if (!given_) co_await work();
+        co_await outcome_of_other();
+        CHECK(semaphore_.value() == 1);
+    }
+
+ private:
+    task<result<std::string>> other() override {
+        COPROC_CO_TRY(co_await others_.acquire());
+        co_return std::string();
+    }
+    semaphore semaphore_ = semaphore::create(0).value();
+    semaphore others_;
+    bool given_ = false;
+};
+
 template <class Scene, class Setting>
 void kill_in(const char* name, Setting setting) {
     coproc::testing::kill_in(name,
@@ -105,6 +133,12 @@ TEST_CASE("semaphore: one who has a permit, or waits for it, is killed at any in
           "[semaphore][process][long]") {
     kill_in<counting>("free", at_first::free);
     kill_in<counting>("waited for", at_first::taken);
+}
+
+TEST_CASE("semaphore: one who releases what he never had is killed at any instruction",
+          "[semaphore][process][long]") {
+    coproc::testing::kill_in("released",
+                             [](runtime& home) { return std::make_unique<giving>(home); });
 }
 
 TEST_CASE("lock: what is released while one is about to sleep is not slept through",
