@@ -9,10 +9,9 @@
 
 #include "support/co_test.hpp"
 #include "support/processes.hpp"
+#include "support/shared_board.hpp"
 #include "support/storm.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
@@ -28,50 +27,19 @@ using coproc::semaphore;
 using coproc::task;
 using coproc::testing::eventually;
 using coproc::testing::is_running;
+using coproc::testing::shared_board;
 using coproc::testing::storm;
 
 namespace {
 
 constexpr std::size_t permits = 3;
 
-/// Plain memory that the children share, and what they see there.
+/// What the children see.
 struct board {
     std::array<std::atomic<long>, permits> inside;
     std::atomic<long> entered;
     std::atomic<long> told;
     std::atomic<long> violations;
-};
-
-class shared_board {
- public:
-    shared_board() : fd_(::memfd_create("board", MFD_CLOEXEC)) {
-        REQUIRE(::ftruncate(fd_, sizeof(board)) == 0);
-        at_ = map(fd_);
-    }
-    /// The one of another process.
-    explicit shared_board(const std::string& path) : fd_(::open(path.c_str(), O_RDWR | O_CLOEXEC)) {
-        at_ = map(fd_);
-    }
-    shared_board(const shared_board&) = delete;
-    shared_board& operator=(const shared_board&) = delete;
-    ~shared_board() {
-        ::munmap(at_, sizeof(board));
-        ::close(fd_);
-    }
-
-    board* operator->() const noexcept { return at_; }
-    std::string path() const {
-        return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(fd_);
-    }
-
- private:
-    static board* map(int fd) {
-        return static_cast<board*>(
-            ::mmap(nullptr, sizeof(board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
-    }
-
-    int fd_;
-    board* at_;
 };
 
 task<void> stay(std::mt19937& random) {
@@ -82,7 +50,7 @@ task<void> stay(std::mt19937& random) {
 
 /// Finds nobody inside, unless it is told that somebody has died there.
 task<void> lock_and_unlock(lock l, std::string path, long me) {
-    const shared_board seen(path);
+    const shared_board<board> seen(path);
     std::mt19937 random(static_cast<unsigned>(me));
     for (;;) {
         const auto patience =
@@ -118,7 +86,7 @@ std::atomic<long>* entered(board& seen, long mark) {
 }
 
 task<void> take_and_give_back(semaphore s, std::string path, long number) {
-    const shared_board seen(path);
+    const shared_board<board> seen(path);
     std::mt19937 random(static_cast<unsigned>(number));
     for (long mark = static_cast<long>(::getpid()) << 32;;) {
         const auto patience =
@@ -126,7 +94,7 @@ task<void> take_and_give_back(semaphore s, std::string path, long number) {
         auto got = co_await coproc::timeout(patience, s.acquire());
         if (!got && got.error() == coproc::errc::timed_out) continue;
         ++seen->entered;
-        if (auto* const place = entered(*seen.operator->(), ++mark)) {
+        if (auto* const place = entered(*seen, ++mark)) {
             co_await stay(random);
             long expected = mark;
             if (!place->compare_exchange_strong(expected, 0)) ++seen->violations;
@@ -144,7 +112,7 @@ CO_TEST_CASE("lock: in a storm of kills nobody enters but the owner, and each de
     const auto seed = coproc::testing::storm_seed();
     CAPTURE(seed);
     const auto l = lock::create().value();
-    const shared_board seen;
+    const shared_board<board> seen;
     storm around(seed);
     around.add("owner", 6,
                [&](long number) { return process(lock_and_unlock, l, seen.path(), number); });
@@ -169,7 +137,7 @@ CO_TEST_CASE("semaphore: in a storm of kills there are never more holders than p
     const auto seed = coproc::testing::storm_seed();
     CAPTURE(seed);
     const auto s = semaphore::create(permits).value();
-    const shared_board seen;
+    const shared_board<board> seen;
     storm around(seed);
     around.add("holder", 6,
                [&](long number) { return process(take_and_give_back, s, seen.path(), number); });

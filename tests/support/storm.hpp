@@ -3,7 +3,7 @@
 //
 //   storm one(seed);
 //   one.add("consumer", 3, [&](long number) { return process(consume, q, number); });
-//   co_await one.rage();          // and when it returns, all are dead
+//   co_await one.rage();          // and when it returns, all are dead and repaired for
 //   CHECK(lost <= one.kills("consumer"));
 
 #include <coproc/process.hpp>
@@ -29,7 +29,7 @@ class storm {
     void add(const std::string& kind, int count, maker make);
     /// Two seconds, or a minute in the long tests.
     static std::chrono::seconds usual_length();
-    task<void> rage(std::chrono::seconds length = usual_length());
+    task<void> rage(std::chrono::milliseconds length = usual_length());
     /// How many of a kind have been killed.
     int kills(const std::string& kind) const { return kills_.at(kind); }
     int kills() const;
