@@ -59,6 +59,12 @@ void in_a_loop() {
     for (;;) ::pause();
 }
 
+/// Ends when the other side of `peer` does.
+task<int> wait_for_peer(coproc::connection peer, int code) {
+    (void)co_await peer.recv<int>();
+    co_return code;
+}
+
 void ignore_terminate(coproc::event ready) {
     ::signal(SIGTERM, SIG_IGN);
     ready.set().value();
@@ -221,10 +227,12 @@ CO_TEST_CASE("process: a child's children are numbered behind its own number", "
 }
 
 CO_TEST_CASE("process: prints itself as Python does, in every state", "[process]") {
-    process good({.name = "good_job"}, good_job);
+    auto [ours, theirs] = coproc::pipe().value();
+    process good({.name = "good_job"}, wait_for_peer, std::move(theirs), 0);
     CHECK(printed(good) == "<process(good_job, initial)>");
     (co_await good.start()).value();
     CHECK(printed(good) == "<process(good_job, started)>");
+    ours.close();
     (co_await good.join()).value();
     CHECK(printed(good) == "<process(good_job, stopped)>");
     good.close().value();
@@ -307,10 +315,6 @@ T doubled(T value) {
     return value + value;
 }
 inline int inline_sum(int a, int b) { return a + b; }
-task<int> wait_for_peer(coproc::connection peer, int code) {
-    (void)co_await peer.recv<int>();
-    co_return code;
-}
 task<int> later(int code) {
     (co_await coproc::yield()).value();
     co_return code;
