@@ -2,6 +2,7 @@
 
 #include "support/catch.hpp"
 #include "support/command.hpp"
+#include "support/http_crowd.hpp"
 #include "support/http_peers.hpp"
 #include "support/processes.hpp"
 
@@ -12,10 +13,8 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
-#include <regex>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 namespace {
@@ -23,10 +22,13 @@ namespace {
 using coproc::testing::bench;
 using coproc::testing::command;
 using coproc::testing::curl;
+using coproc::testing::http_crowd;
+using coproc::testing::http_ending;
+using coproc::testing::http_question;
 using coproc::testing::http_server;
+using coproc::testing::http_tally;
 using coproc::testing::is_long;
 using coproc::testing::tcp_client;
-using coproc::testing::value_of;
 using coproc::testing::wait_until;
 
 void stop(http_server& server) {
@@ -43,35 +45,19 @@ TEST_CASE("http_server: nothing is left of many requests whose children are kill
     server.warm_up();
     const std::size_t fds = server.open_fds();
 
-    command values(bench(requests * 8 / 10, server.url("/primes?below=2000"), {"-c", "8"}));
-    command streams(bench(requests / 10, server.url("/count?to=10000"), {"-c", "2"}));
-    command untrusted(bench(requests / 10, server.url("/words"), {"-c", "2", "-p", "/etc/passwd"}));
-    const auto running = [&] {
-        return coproc::testing::is_running(values.pid()) ||
-               coproc::testing::is_running(streams.pid()) ||
-               coproc::testing::is_running(untrusted.pid());
-    };
+    http_crowd crowd(server.port(), 12, coproc::testing::questions_for_children(), requests);
     std::minstd_rand random(4711);
     int killed = 0;
-    while (running()) {
+    while (crowd.is_asking()) {
         killed += server.kill_one(random) ? 1 : 0;
         std::this_thread::sleep_for(std::chrono::milliseconds(random() % 10));
     }
-
-    double failed = 0;
-    for (command* one : {&values, &streams, &untrusted}) {
-        const auto ended = one->finish();
-        INFO(ended.out << ended.err);
-        CHECK(ended.code == 0);
-        const double all = value_of("Complete requests", ended.out);
-        CHECK(all == (one == &values ? requests * 8 / 10 : requests / 10));
-        failed += value_of("Non-2xx responses", ended.out);
-        CHECK(value_of("Non-2xx responses", ended.out) < all);
-    }
-    CHECK(killed > 0);
-    CHECK(failed > 0);
-    CHECK(failed <= 2.0 * killed);
-    WARN(requests << " requests, " << killed << " children killed, " << failed << " answered 5xx");
+    const http_tally all = crowd.finish();
+    WARN(all << "; " << killed << " children killed");
+    coproc::testing::check_accounts(all, killed);
+    CHECK(all.asked() == requests);
+    CHECK(all.count(http_ending::refused) > 0);
+    CHECK(all.count(http_ending::cut) > 0);
     CHECK(curl({server.url("/primes?below=10")}).status == 200);
     wait_until("the clients' fds are closed", [&] { return server.open_fds() <= fds; });
     wait_until("the children have ended", [&] {
@@ -87,11 +73,11 @@ TEST_CASE("http_server: cheap requests are answered while all children are busy"
     for (int i = 0; i < 8; ++i) busy.emplace_back(server.port()).get("/spin");
     wait_until("all run", [&] { return server.workers().size() == 4; });
     const auto before = server.workers();
-    const auto ended = command(bench(2'000, server.url("/ping"), {"-c", "4"})).finish();
-    INFO(ended.out << ended.err);
-    CHECK(value_of("Complete requests", ended.out) == 2'000);
-    CHECK(value_of("Failed requests", ended.out) == 0);
-    CHECK(value_of("Non-2xx responses", ended.out) == 0);
+    const http_question ping = http_question::get("/ping", "pong\n");
+    const http_tally all = http_crowd(server.port(), 4, {ping}, 2'000).finish();
+    INFO(all);
+    CHECK(all.asked() == 2'000);
+    CHECK(all.count(http_ending::whole) == 2'000);
     CHECK(server.workers() == before);
     busy.clear();
     wait_until("nobody runs", [&] { return server.workers().empty(); });

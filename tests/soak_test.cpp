@@ -12,6 +12,7 @@
 
 #include "support/co_test.hpp"
 #include "support/command.hpp"
+#include "support/http_crowd.hpp"
 #include "support/http_peers.hpp"
 #include "support/processes.hpp"
 #include "support/storm.hpp"
@@ -19,7 +20,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -38,12 +38,11 @@ using coproc::joinable_queue;
 using coproc::process;
 using coproc::queue;
 using coproc::task;
-using coproc::testing::bench;
 using coproc::testing::children_of;
-using coproc::testing::command;
+using coproc::testing::http_crowd;
 using coproc::testing::http_server;
+using coproc::testing::http_tally;
 using coproc::testing::storm;
-using coproc::testing::value_of;
 using coproc::testing::wait_until;
 
 namespace {
@@ -103,34 +102,21 @@ std::size_t own_fds() {
 // -- the server's clients, in a thread of their own
 
 struct requests_made {
-    long asked = 0;
-    long answered = 0;
-    long refused = 0;  ///< answered by a 5xx
-    long killed = 0;   ///< children
+    http_tally all;
+    long killed = 0;  ///< children
 };
 
-/// ApacheBench again and again, until the time has come; and a killer of the server's children.
+/// Clients, until the time has come, and a killer of the server's children.
 requests_made attack(const http_server& server, const std::stop_token& enough) {
-    constexpr int at_once = 200;
-    const std::array<std::vector<std::string>, 3> kinds{{
-        bench(at_once, server.url("/primes?below=2000"), {"-c", "4"}),
-        bench(at_once, server.url("/count?to=10000"), {"-c", "4"}),
-        bench(at_once, server.url("/words"), {"-c", "4", "-p", "/etc/passwd"}),
-    }};
-    requests_made all;
+    http_crowd crowd(server.port(), 8, coproc::testing::questions_for_children());
+    long killed = 0;
     std::minstd_rand random(4711);
-    for (std::size_t round = 0; !enough.stop_requested(); ++round) {
-        command asking(kinds[round % kinds.size()]);
-        while (coproc::testing::is_running(asking.pid())) {
-            all.killed += server.kill_one(random) ? 1 : 0;
-            std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));
-        }
-        const auto said = asking.finish();
-        all.asked += at_once;
-        all.answered += static_cast<long>(value_of("Complete requests", said.out));
-        all.refused += static_cast<long>(value_of("Non-2xx responses", said.out));
+    while (!enough.stop_requested()) {
+        killed += server.kill_one(random) ? 1 : 0;
+        std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));
     }
-    return all;
+    crowd.stop();
+    return {crowd.finish(), killed};
 }
 
 // -- the pool
@@ -243,10 +229,8 @@ CO_TEST_CASE("soak: a server and a pool lose nothing and do not grow while child
     CHECK(answered.is_all(put));
     CHECK(answered.twice() <= pool.kills());
     CHECK(pool.failures() == 0);
-    CHECK(requests.answered == requests.asked);
-    CHECK(requests.refused <= requests.killed);
-    WARN(length().count() << " s: " << requests.answered << " requests answered, "
-                          << requests.refused << " with 5xx, " << requests.killed
+    coproc::testing::check_accounts(requests.all, requests.killed);
+    WARN(length().count() << " s: " << requests.all << "; " << requests.killed
                           << " of the server's children killed; " << put << " jobs done, "
                           << answered.twice() << " twice, " << pool.kills()
                           << " workers killed; memory of the server " << server_memory.before()
