@@ -367,6 +367,8 @@ int preload_first() {
         const auto status = co_await child.join();
         co_return status.value().code();
     });
+}
+
 /// Waits where a debugger finds a runtime, and ends when it is told to.
 task<result<void>> standing_still() {
     say("ready", ::getpid());
