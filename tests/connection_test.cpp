@@ -720,19 +720,6 @@ CO_TEST_CASE("connection: a message of up to 32 KiB goes in one piece or not at 
     }
 }
 
-CO_TEST_CASE("connection: a literal is sent without the NUL at its end", "[connection]") {
-    auto [ours, theirs] = coproc::pipe().value();
-    const std::array<char, 3> zeros{};
-    char buffer[2] = {'a', '\0'};
-    (co_await ours.send_bytes("hello")).value();
-    (co_await ours.send_bytes(zeros)).value();
-    (co_await ours.send_bytes(buffer)).value();
-    for (const std::size_t size : {5U, 3U, 2U}) {
-        const auto got = co_await theirs.recv_bytes();
-        CHECK(got.value().size() == size);
-    }
-}
-
 CO_TEST_CASE("connection: a send canceled in mid-message closes, and both sides are told",
              "[connection]") {
     auto [ours, theirs] = coproc::pipe().value();

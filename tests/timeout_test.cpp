@@ -106,6 +106,11 @@ CO_TEST_CASE("timeout: of several waits is timed_out unless one has given more",
     several.push_back(for_ever());
     const auto all_several = co_await coproc::timeout(1ms, coproc::when_all(std::move(several)));
     CHECK(all_several.error() == errc::timed_out);
+    const auto one_result = co_await coproc::timeout(
+        1ms, coproc::when_any(for_ever(), [](task<result<void>> wait) -> task<void> {
+            (co_await std::move(wait)).value();
+        }(for_ever())));
+    CHECK(one_result.error() == errc::timed_out);
     // What one has got is not to be lost.
     const auto mixed =
         co_await coproc::timeout(1ms, coproc::when_all(coproc::sleep_for(0ms), for_ever()));

@@ -55,14 +55,6 @@ concept plain_range =
     std::is_trivially_copyable_v<std::ranges::range_value_t<const Range&>> &&
     !std::is_pointer_v<std::ranges::range_value_t<const Range&>>;
 
-template <class Range>
-inline constexpr bool is_literal =
-    std::is_array_v<Range> && std::is_same_v<std::remove_extent_t<Range>, const char>;
-/// Without a NUL at its end.
-constexpr std::size_t length_of(std::span<const char> literal) noexcept {
-    return literal.size() - (literal.back() == '\0' ? 1 : 0);
-}
-
 }  // namespace detail
 
 /// One end of a pipe. May be moved while operations are pending, and destroyed: they end with
@@ -130,18 +122,13 @@ class connection {
         if constexpr (transferable<T>) return detail::receive<T>(state_);
     }
 
-    /// Sends the bytes of a string, vector, array or span of plain values, as they are; a literal,
-    /// which is an array of const char, goes without the NUL at its end.
+    /// Sends the bytes of a string, vector, array or span of plain values, as they are: those of
+    /// "text" with the NUL at its end, those of "text"sv without.
     /// Lifetime: `from` until the await ends.
-    template <class Range>
-        requires detail::plain_range<std::remove_cvref_t<Range>>
-    [[nodiscard]] task<result<void>> send_bytes(Range&& from) {
-        const std::span all(std::ranges::data(from), std::ranges::size(from));
-        if constexpr (detail::is_literal<std::remove_reference_t<Range>>) {
-            return detail::send_raw(state_, std::as_bytes(all.first(detail::length_of(all))));
-        } else {
-            return detail::send_raw(state_, std::as_bytes(all));
-        }
+    template <detail::plain_range Range>
+    [[nodiscard]] task<result<void>> send_bytes(const Range& from) {
+        return detail::send_raw(
+            state_, std::as_bytes(std::span(std::ranges::data(from), std::ranges::size(from))));
     }
     /// The next message, which must have been sent with send_bytes.
     [[nodiscard]] task<result<bytes>> recv_bytes();

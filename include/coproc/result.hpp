@@ -45,8 +45,11 @@ class [[nodiscard]] result : public detail::result_base<T> {
 
  public:
     using base::base;
-    result(errc e) : base(coproc::error(e)) {}       // NOLINT(google-explicit-constructor)
-    result(std::errc e) : base(coproc::error(e)) {}  // NOLINT(google-explicit-constructor)
+    // In place, as T may be made of an error, too: a variant of results is.
+    result(errc e)  // NOLINT(google-explicit-constructor)
+        : base(std::in_place_type<coproc::error>, coproc::error(e)) {}
+    result(std::errc e)  // NOLINT(google-explicit-constructor)
+        : base(std::in_place_type<coproc::error>, coproc::error(e)) {}
     result(base&& other) noexcept(std::is_nothrow_move_constructible_v<base>)  // NOLINT
         : base(std::move(other)) {}
 

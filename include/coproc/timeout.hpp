@@ -59,12 +59,17 @@ task<detail::flat_result<detail::awaited_t<Awaitable>>> timeout(
             co_await std::move(awaitable);
             co_return success();
         } else {
-            detail::flat_result<value_type> value = co_await std::move(awaitable);
-            using whole = detail::flat_result<value_type>;
-            if (deadline.has_passed() && detail::cut_short<whole>::is(value)) {
+            value_type value = co_await std::move(awaitable);
+            if (deadline.has_passed() && detail::cut_short<value_type>::is(value)) {
                 co_return errc::timed_out;
             }
-            co_return value;
+            using whole = detail::flat_result<value_type>;
+            if constexpr (std::is_same_v<whole, value_type>) {
+                co_return value;
+            } else {
+                whole kept(std::in_place_type<value_type>, std::forward<value_type>(value));
+                co_return kept;
+            }
         }
     } catch (...) {
         const std::exception_ptr thrown = std::current_exception();

@@ -289,7 +289,7 @@ void forkserver::look_for(birth& lost) {
     (void)lost.control->try_send({control::hello_type, {}, {}});
     const auto watching = lost.control->watch().call_when_readable(*home_, on_message, &lost);
     if (!watching) {
-        bury(lost, SIGKILL);
+        bury(lost);
         return settle(lost, watching.error());
     }
     lost.start(*home_, time_after(patience));
@@ -298,19 +298,19 @@ void forkserver::look_for(birth& lost) {
 /// There may be somebody who is stopped, or only a copy of the socket in a fork of this process.
 void forkserver::birth::on_time(alarm& late) noexcept {
     auto& lost = static_cast<birth&>(late);
-    lost.family->bury(lost, SIGKILL);
+    lost.family->bury(lost);
     lost.family->settle(lost, std::nullopt);
 }
 
-/// Reaps the child that has not told of itself, if there is one; signal 0 for one that is ending.
-void forkserver::bury(const birth& lost, int signal) {
+/// Ends and reaps the child that has not told of itself, if there is one.
+void forkserver::bury(const birth& lost) {
     const ::pid_t pid = lost.written_down ? lost.written_down->pid_of(lost.number) : 0;
     if (pid == 0) return;
     lost.control->close();  // there is a number free for the pidfd, then
     auto pidfd = system::open_process(pid);
     // Somebody else may have reaped it, and another process have its pid.
     if (!pidfd || !system::is_child(pidfd.value().get()) || children::instance().has(pid)) return;
-    (void)system::signal_process(pidfd.value().get(), signal);
+    (void)system::signal_process(pidfd.value().get(), SIGKILL);
     dig_grave(std::move(pidfd).value());
 }
 
@@ -333,7 +333,7 @@ void forkserver::on_message_of(birth& lost) {
     if (found) {
         losses_.forget();
     } else {
-        bury(lost, 0);
+        bury(lost);
     }
     settle(lost, std::move(found));
 }

@@ -119,7 +119,7 @@ class forkserver final : public resident {
     void settle(birth& born, result<std::optional<launched>> outcome);
     void look_for(birth& lost);
     void on_message_of(birth& lost);
-    void bury(const birth& lost, int signal);
+    void bury(const birth& lost);
 
     loop* home_;
     bool is_possible_ = true;

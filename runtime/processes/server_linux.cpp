@@ -128,8 +128,8 @@ result<control::service> server::read(const message_header& order) {
     COPROC_TRY(const auto service, message.get<control::service>());
     if (service.has_birth_register) {
         COPROC_TRY(auto memory, message.take_fd());
-        COPROC_TRY(auto births, birth_register::open(std::move(memory)));
-        births_.emplace(std::move(births));
+        auto births = birth_register::open(std::move(memory));
+        if (births) births_.emplace(std::move(births).value());
     }
     return service;
 }

@@ -78,7 +78,8 @@ int start(uv_signal_t& one, uv_signal_cb on_signal, int number) {
     const int status = uv_signal_start(&one, on_signal, number);
     if (status < 0) return status;
     const signal_handler now = action_of(number).sa_handler;
-    if (now != before) libuv_handler = now;
+    // Where it has not been seen to come, the host may have had libuv watch, too.
+    if (now != before || libuv_handler == nullptr) libuv_handler = now;
     watched().all.push_back(&one);
     return status;
 }
