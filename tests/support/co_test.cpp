@@ -1,12 +1,17 @@
 #include "support/co_test.hpp"
 
 #include "engine/loop.hpp"
+#include "support/command.hpp"
 
+#include <sched.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <filesystem>
+#include <fstream>
 
 namespace coproc::testing {
 
@@ -31,6 +36,18 @@ std::vector<std::string> open_fds() {
     return status == 0 ? info.si_pid : 0;
 }
 
+/// The kernel's line of each: its name, its state and so on.
+std::string described(const std::vector<::pid_t>& processes) {
+    std::string lines;
+    for (const ::pid_t one : processes) {
+        std::ifstream file("/proc/" + std::to_string(one) + "/stat");
+        std::string line;
+        std::getline(file, line);
+        lines += line + "\n";
+    }
+    return lines;
+}
+
 std::exception_ptr run_body(runtime& rt, task<void> body) {
     try {
         rt.run(std::move(body));
@@ -48,11 +65,20 @@ void make_first_loop() { [[maybe_unused]] static const bool made = runtime::crea
 leak_check::leak_check() {
     make_first_loop();
     fds_ = open_fds();
+    children_ = children_of(::getpid());
 }
 
 void leak_check::done() const {
     CHECK(open_fds() == fds_);
     CHECK(zombie() == 0);
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    auto children = children_of(::getpid());
+    while (children != children_ && std::chrono::steady_clock::now() < limit) {
+        ::sched_yield();  // a thread or a killer of the test may be at its last child
+        children = children_of(::getpid());
+    }
+    INFO(described(children));
+    CHECK(children == children_);
 }
 
 void run_and_check(task<void> body) {

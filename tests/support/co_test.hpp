@@ -11,6 +11,8 @@
 
 #include "support/catch.hpp"
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
 
@@ -20,12 +22,13 @@ namespace coproc::testing {
 class leak_check {
  public:
     leak_check();
-    /// Checks that the same fds are open as at the beginning, and that no child is left to be
-    /// reaped.
+    /// Checks that the same fds are open as at the beginning, that there are the same children, and
+    /// none to be reaped.
     void done() const;
 
  private:
     std::vector<std::string> fds_;
+    std::vector<::pid_t> children_;
 };
 
 /// Runs `body` on a fresh runtime, then checks that it has left no task, no fd and no child behind.

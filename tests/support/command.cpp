@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -192,10 +193,15 @@ ended_command command::finish() {
 }
 
 std::vector<::pid_t> children_of(::pid_t parent) {
-    const std::string id = std::to_string(parent);
-    std::ifstream file("/proc/" + id + "/task/" + id + "/children");
     std::vector<::pid_t> found;
-    for (::pid_t one = 0; file >> one;) found.push_back(one);
+    std::error_code gone;
+    const std::string folder = "/proc/" + std::to_string(parent) + "/task";
+    for (std::filesystem::directory_iterator thread(folder, gone), end; !gone && thread != end;
+         thread.increment(gone)) {
+        std::ifstream file(thread->path() / "children");
+        for (::pid_t one = 0; file >> one;) found.push_back(one);
+    }
+    std::sort(found.begin(), found.end());
     return found;
 }
 

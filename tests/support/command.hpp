@@ -63,7 +63,7 @@ class command {
     bool has_ended_ = false;
 };
 
-/// The children of a process, zombies included.
+/// The children of all threads of a process, zombies included; sorted.
 std::vector<::pid_t> children_of(::pid_t parent);
 /// Has the process `file` open?
 bool has_open(::pid_t process, const std::string& file);

@@ -13,7 +13,6 @@
 #include <csignal>
 #include <filesystem>
 #include <iterator>
-#include <regex>
 #include <utility>
 
 namespace coproc::testing {
@@ -103,12 +102,6 @@ std::vector<std::string> bench(int requests, const std::string& url,
     words.insert(words.end(), more.begin(), more.end());
     words.push_back(url);
     return words;
-}
-
-double value_of(const std::string& name, const std::string& out) {
-    std::smatch found;
-    const std::regex line(name + ":? +([0-9.]+)");
-    return std::regex_search(out, found, line) ? std::stod(found[1]) : 0;
 }
 
 tcp_client::tcp_client(int port)

@@ -57,8 +57,6 @@ http_answer curl(const std::vector<std::string>& words);
 /// The words of ApacheBench that asks `requests` times. It goes on whatever the answers are.
 std::vector<std::string> bench(int requests, const std::string& url,
                                const std::vector<std::string>& more = {});
-/// What ab says of itself; 0 for a line that is not there.
-double value_of(const std::string& name, const std::string& out);
 
 /// Reads when it wants to, or never.
 class tcp_client {
