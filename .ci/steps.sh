@@ -12,7 +12,8 @@ step() {
 }
 
 build_and_test() {
-    configure "$1" && build "$1" && ctest --preset "$1" --parallel "$(nproc)" "${@:2}"
+    configure "$1" && build "$1" && ctest --preset "$1" --parallel "$(nproc)" "${@:2}" &&
+        say_notes "$1"
 }
 
 # ThreadSanitizer looks at one process, and aborts on clone(VFORK).

@@ -68,3 +68,25 @@ build() {
     say "building: $1${2:+, $2}"
     cmake --build --preset "$1" --parallel "$(nproc)" ${2:+--target "$2"} "${quiet[@]}"
 }
+
+# say_notes PRESET: what tests that passed had to say (kills survived, requests answered),
+# one line a test, which ctest itself does not show. Kills are summed up.
+say_notes() {
+    awk '
+        function end_test() {
+            if (kills) said = said "; " kills " kills survived"
+            if (said) print "noted: " name substr(said, 2)
+            said = kills = ""
+        }
+        function end_text() {
+            if (match(text, /[0-9]+ (double )?kills survived$/)) kills += substr(text, RSTART)
+            else if (text) said = said "; " text
+            text = ""
+        }
+        /^[0-9]+\/[0-9]+ Test: / { end_test(); sub(/^[^:]*: /, ""); name = $0 ":" }
+        /: warning:$/ { in_text = 1; next }
+        in_text && /^$/ { in_text = 0; end_text() }
+        in_text { sub(/^ +/, ""); text = text (text ? " " : "") $0 }
+        END { end_test() }
+    ' "build/$1/Testing/Temporary/LastTest.log"
+}
