@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 
 namespace coproc::testing {
 
@@ -37,21 +38,22 @@ constexpr detail::participant nobody = 4712;
 constexpr long points = 250;
 
 /// The loop's bell is hung up before the stepping begins: it is the same for everything.
-task<void> live(scene& one) {
+task<void> live(const std::function<task<void>()>& work) {
     const auto warm = lock::create().value();
     (co_await warm.acquire()).value();
     mark();
-    co_await one.work();
+    co_await work();
     ::_exit(0);
 }
 
-void become_victim(scene& one) {
+}  // namespace
+
+void live_as_victim(const std::function<task<void>()>& work) {
     detail::become(victim);
     auto own = runtime::create().value();
-    own.run(live(one));
+    own.run(live(work));
+    std::abort();
 }
-
-}  // namespace
 
 void kill_in(const std::string& name,
              const std::function<std::unique_ptr<scene>(runtime& home)>& make) {
@@ -62,7 +64,7 @@ void kill_in(const std::string& name,
         const int kills = kill_everywhere(
             points, {
                         .before = [&] { one = make(home); },
-                        .work = [&] { become_victim(*one); },
+                        .work = [&] { live_as_victim([&] { return one->work(); }); },
                         .asleep =
                             [&] {
                                 one->enter_other();
@@ -91,7 +93,7 @@ void surprise_in(const std::function<std::unique_ptr<scene>(runtime& home)>& mak
     {
         auto home = runtime::create().value();
         std::unique_ptr<scene> one;
-        const auto work = [&] { become_victim(*one); };
+        const auto work = [&] { live_as_victim([&] { return one->work(); }); };
         surprise_everywhere(points, [&] { one = make(home); }, work, [&] { return one->happen(); });
         one.reset();
         home.run(home.shutdown()).value();

@@ -26,6 +26,9 @@ task<T> sent_and_received(const T& one) {
     co_return std::move(received).value();
 }
 
+/// In a child: becomes the victim, whose loop does `work()` from a mark on, and leaves with 0.
+[[noreturn]] void live_as_victim(const std::function<task<void>()>& work);
+
 /// What the victim does, and what becomes of it afterwards; made anew for each death.
 class scene {
  public:

@@ -146,15 +146,22 @@ void stepped::kill() {
     ::waitpid(std::exchange(pid_, 0), nullptr, 0);
 }
 
-bool stepped::finish() {
+void stepped::go_on() { ::ptrace(PTRACE_CONT, pid_, nullptr, nullptr); }
+
+std::optional<int> stepped::ended() {
     int status = 0;
-    ::ptrace(PTRACE_CONT, pid_, nullptr, nullptr);
-    for (int left = 10'000; ::waitpid(pid_, &status, WNOHANG) == 0; --left) {
-        if (left == 0) return false;
+    if (::waitpid(pid_, &status, WNOHANG) == 0) return std::nullopt;
+    pid_ = 0;
+    return status;
+}
+
+bool stepped::finish() {
+    go_on();
+    for (int left = 10'000; left > 0; --left) {
+        if (const auto status = ended()) return WIFEXITED(*status) && WEXITSTATUS(*status) == 0;
         ::usleep(1000);
     }
-    pid_ = 0;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return false;
 }
 
 namespace {
@@ -259,6 +266,12 @@ std::vector<moment> moments(long grid, const std::function<void()>& work) {
     if (finest == 1 || is_long()) return all;
     // Each is the beginning of a whole series of deaths, and costs as many forks.
     return {all[all.size() / 4], all[all.size() / 2]};
+}
+
+std::vector<moment> moments_from_mark(long count, const std::function<void()>& work) {
+    stepped child(work);
+    child.run_to_mark();
+    return moments_in(child, [count](long length) { return length / count + 1; });
 }
 
 int kill_everywhere(long grid, const std::function<void()>& before,

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -38,6 +39,10 @@ class stepped {
     /// Lets it make one step; false if it has ended.
     bool step();
     void kill();
+    /// Lets it run by itself from here on.
+    void go_on();
+    /// Its wait status, once it has ended. After go_on().
+    std::optional<int> ended();
     /// Lets it run to its end; true if it left with 0, within ten seconds.
     bool finish();
 
@@ -59,6 +64,8 @@ void mark();
 /// loop's many rounds some. With sanitizers, where single steps take too long, some before changes
 /// of shared words instead, unless the test is a long one.
 std::vector<moment> moments(long grid, const std::function<void()>& work);
+/// The same of a child that marks where it begins: so many, or a few less, of them all.
+std::vector<moment> moments_from_mark(long count, const std::function<void()>& work);
 
 /// Kills a child at these moments. Calls before(), which sets the scene, and after(whether it was
 /// killed) around each death, and around one life. How many were killed.
