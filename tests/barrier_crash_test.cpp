@@ -20,6 +20,7 @@ using arrival = barrier_object::arrival;
 namespace {
 
 constexpr participant victim = 4711;
+constexpr participant second_victim = 4712;
 
 /// Nobody waits, nobody is in the way: two rounds of all parties.
 void check_whole(barrier_object& b) {
@@ -106,6 +107,40 @@ TEST_CASE("barrier: a process killed at any instruction leaves it whole, and nob
             CHECK(kills > 0);
             CHECK(seen.size() > 1);
             WARN(scene.name << ": " << kills << " kills survived");
+            stage.reset();
+        }
+    }
+}
+
+TEST_CASE("barrier: killed in the middle of repairing after somebody who was killed",
+          "[barrier][process][long]") {
+    for (const scene& scene : scenes) {
+        DYNAMIC_SECTION(scene.name) {
+            const auto work = [&] {
+                coproc::detail::become(victim);
+                scene.work(*stage);
+            };
+            set(scene);
+            const auto firsts = coproc::testing::moments(97 * kill_grid(3), work);
+            const auto before = [&](const coproc::testing::moment& there) {
+                set(scene);
+                coproc::testing::stepped child(work);
+                child.run_to(there);
+            };
+            const auto repair = [&] {
+                coproc::detail::become(second_victim);
+                coproc::detail::repair_for(victim, scene.how, nullptr);
+            };
+            const auto after = [&] {
+                REQUIRE(stage->repair(second_victim, ending::failed));
+                REQUIRE(stage->repair(victim, scene.how));
+                CHECK(scene.possible.contains(look()));
+                check_whole(*stage);
+            };
+            const int both =
+                coproc::testing::kill_repairers(firsts, 31 * kill_grid(3), before, repair, after);
+            CHECK(both > 0);
+            WARN(scene.name << ": " << both << " double kills survived");
             stage.reset();
         }
     }

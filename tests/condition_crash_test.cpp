@@ -17,6 +17,7 @@ using coproc::detail::participant;
 using coproc::testing::condition_memory;
 using coproc::testing::kill_everywhere;
 using coproc::testing::kill_grid;
+using coproc::testing::kill_repairers;
 using coproc::testing::stepped;
 using place = condition_object::place;
 
@@ -142,27 +143,24 @@ TEST_CASE("condition: killed in the middle of repairing after somebody who was k
           "[condition][process][long]") {
     for (const scene& scene : scenes) {
         DYNAMIC_SECTION(scene.name) {
-            int both = 0;
-            // The first death at a coarse grid of points, the repairer's at another.
             const auto first_work = [&] { work(scene); };
             set(scene);
-            for (const auto& first : coproc::testing::moments(47 * kill_grid(3), first_work)) {
-                const auto before = [&] {
-                    set(scene);
-                    stepped child(first_work);
-                    child.run_to(first);
-                };
-                const auto repair = [] {
-                    coproc::detail::become(second_victim);
-                    stage->object->repair(victim);
-                };
-                const auto after = [&](bool) {
-                    REQUIRE(stage->object->repair(second_victim));
-                    REQUIRE(stage->object->repair(victim));
-                    check_after(scene);
-                };
-                both += kill_everywhere(31 * kill_grid(2), before, repair, after);
-            }
+            const auto firsts = coproc::testing::moments(47 * kill_grid(3), first_work);
+            const auto before = [&](const coproc::testing::moment& there) {
+                set(scene);
+                stepped child(first_work);
+                child.run_to(there);
+            };
+            const auto repair = [] {
+                coproc::detail::become(second_victim);
+                stage->object->repair(victim);
+            };
+            const auto after = [&] {
+                REQUIRE(stage->object->repair(second_victim));
+                REQUIRE(stage->object->repair(victim));
+                check_after(scene);
+            };
+            const int both = kill_repairers(firsts, 31 * kill_grid(2), before, repair, after);
             CHECK(both > 0);
             WARN(scene.name << ": " << both << " double kills survived");
             stage.reset();

@@ -21,6 +21,7 @@ using coproc::detail::queue_content;
 using coproc::detail::region;
 using coproc::testing::kill_everywhere;
 using coproc::testing::kill_grid;
+using coproc::testing::kill_repairers;
 
 namespace {
 
@@ -276,31 +277,29 @@ TEST_CASE("queue: killed in the middle of repairing after somebody who was kille
           "[queue][process][long]") {
     for (const scene& scene : scenes) {
         DYNAMIC_SECTION(scene.name) {
-            int both = 0;
             const auto work = [&] {
                 coproc::detail::become(victim);
                 scene.work(*stage->queue);
             };
             set(scene);
-            // The first death at a coarse grid of points, the repairer's at another.
-            const auto firsts = coproc::testing::moments(47 * kill_grid(5), work);
-            for (std::size_t i = 0; i < firsts.size(); i += every) {
-                const auto before = [&] {
-                    set(scene);
-                    coproc::testing::stepped child(work);
-                    child.run_to(firsts[i]);
-                };
-                const auto repair = [] {
-                    coproc::detail::become(second_victim);
-                    stage->queue->repair(victim);
-                };
-                const auto after = [&](bool) {
-                    REQUIRE(stage->queue->repair(second_victim));
-                    REQUIRE(stage->queue->repair(victim));
-                    check_after(scene);
-                };
-                both += kill_everywhere(31 * kill_grid(2), before, repair, after);
-            }
+            std::vector<coproc::testing::moment> firsts;
+            const auto all = coproc::testing::moments(47 * kill_grid(5), work);
+            for (std::size_t i = 0; i < all.size(); i += every) firsts.push_back(all[i]);
+            const auto before = [&](const coproc::testing::moment& there) {
+                set(scene);
+                coproc::testing::stepped child(work);
+                child.run_to(there);
+            };
+            const auto repair = [] {
+                coproc::detail::become(second_victim);
+                stage->queue->repair(victim);
+            };
+            const auto after = [&] {
+                REQUIRE(stage->queue->repair(second_victim));
+                REQUIRE(stage->queue->repair(victim));
+                check_after(scene);
+            };
+            const int both = kill_repairers(firsts, 31 * kill_grid(2), before, repair, after);
             CHECK(both > 0);
             WARN(scene.name << ": " << both << " double kills survived");
             stage.reset();

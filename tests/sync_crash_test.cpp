@@ -121,6 +121,12 @@ void kill_in(const char* name, Setting setting) {
                              [&](runtime& home) { return std::make_unique<Scene>(home, setting); });
 }
 
+template <class Scene, class Setting>
+void kill_repairers_in(const char* name, Setting setting) {
+    coproc::testing::kill_repairers_in(
+        name, [&](runtime& home) { return std::make_unique<Scene>(home, setting); });
+}
+
 }  // namespace
 
 TEST_CASE("lock: its owner, or one who waits for it, is killed at any instruction",
@@ -139,6 +145,18 @@ TEST_CASE("semaphore: one who releases what he never had is killed at any instru
           "[semaphore][process][long]") {
     coproc::testing::kill_in("released",
                              [](runtime& home) { return std::make_unique<giving>(home); });
+}
+
+TEST_CASE("lock: killed in the middle of repairing after somebody who was killed",
+          "[lock][process][long]") {
+    kill_repairers_in<locking>("free", at_first::free);
+    kill_repairers_in<locking>("waited for", at_first::taken);
+}
+
+TEST_CASE("semaphore: killed in the middle of repairing after somebody who was killed",
+          "[semaphore][process][long]") {
+    kill_repairers_in<counting>("free", at_first::free);
+    kill_repairers_in<counting>("waited for", at_first::taken);
 }
 
 TEST_CASE("lock: what is released while one is about to sleep is not slept through",

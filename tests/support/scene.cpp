@@ -34,6 +34,7 @@ task<std::string> scene::outcome_of_other() {
 namespace {
 
 constexpr detail::participant nobody = 4712;
+constexpr detail::participant repairer = 4713;
 
 constexpr long points = 250;
 
@@ -82,6 +83,50 @@ void kill_in(const std::string& name,
                     });
         CHECK(kills > 0);
         WARN(name << ": " << kills << " kills survived");
+        one.reset();
+        home.run(home.shutdown()).value();
+    }
+    leaks.done();
+}
+
+void kill_repairers_in(const std::string& name,
+                       const std::function<std::unique_ptr<scene>(runtime& home)>& make) {
+    const leak_check leaks;
+    {
+        auto home = runtime::create().value();
+        auto one = make(home);
+        bool killed = false;
+        const auto work = [&] { live_as_victim([&] { return one->work(); }); };
+        const auto asleep = [&] {
+            one->enter_other();
+            one->happen();
+        };
+        const auto before = [&](const moment& there) {
+            one = make(home);
+            {
+                stepped child(work);
+                child.run_to_mark();
+                child.before_sleep(asleep);
+                killed = child.run_to(there);
+            }
+            // Undoes what was not committed.
+            detail::repair_for(nobody, detail::ending::failed, nullptr);
+            one->look();
+        };
+        const auto repair = [] {
+            detail::become(repairer);
+            detail::repair_for(victim, detail::ending::failed, nullptr);
+        };
+        const auto after = [&] {
+            detail::repair_for(repairer, detail::ending::failed, nullptr);
+            detail::repair_for(victim, detail::ending::failed, nullptr);
+            one->enter_other();
+            home.run(one->check(killed));
+        };
+        const auto firsts = moments_from_mark(8, work, asleep);
+        const int both = kill_repairers(firsts, 31 * kill_grid(5), before, repair, after);
+        CHECK(both > 0);
+        WARN(name << ": " << both << " double kills survived");
         one.reset();
         home.run(home.shutdown()).value();
     }

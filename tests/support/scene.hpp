@@ -70,6 +70,10 @@ class scene {
 void kill_in(const std::string& name,
              const std::function<std::unique_ptr<scene>(runtime& home)>& make);
 
+/// Kills the victim at some instructions, and then one who repairs after it, at some of his.
+void kill_repairers_in(const std::string& name,
+                       const std::function<std::unique_ptr<scene>(runtime& home)>& make);
+
 /// Makes what the victim waits for happen at these instructions instead: it has to see it.
 void surprise_in(const std::function<std::unique_ptr<scene>(runtime& home)>& make);
 

@@ -268,9 +268,11 @@ std::vector<moment> moments(long grid, const std::function<void()>& work) {
     return {all[all.size() / 4], all[all.size() / 2]};
 }
 
-std::vector<moment> moments_from_mark(long count, const std::function<void()>& work) {
+std::vector<moment> moments_from_mark(long count, const std::function<void()>& work,
+                                      const std::function<void()>& asleep) {
     stepped child(work);
     child.run_to_mark();
+    if (asleep) child.before_sleep(asleep);
     return moments_in(child, [count](long length) { return length / count + 1; });
 }
 
@@ -311,6 +313,22 @@ void surprise_everywhere(long points, const std::function<void()>& before,
 int kill_everywhere(long points, const deaths& around) {
     const auto grid = [points](long count) { return is_long() ? finest : count / points + 1; };
     return live_and_die(beginning::at_mark, around, grid);
+}
+
+int kill_repairers(const std::vector<moment>& first_deaths, long grid,
+                   const std::function<void(const moment& there)>& before,
+                   const std::function<void()>& repair, const std::function<void()>& after) {
+    const auto kill_after = [&](const moment& there, long every) {
+        return kill_everywhere(every, [&] { before(there); }, repair, [&](bool) { after(); });
+    };
+    int kills = 0;
+    for (const moment& there : first_deaths) kills += kill_after(there, grid);
+    constexpr std::size_t thoroughly = 8;
+    const std::size_t count = is_long() ? std::min(thoroughly, first_deaths.size()) : 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        kills += kill_after(first_deaths[(2 * i + 1) * first_deaths.size() / (2 * count)], finest);
+    }
+    return kills;
 }
 
 long kill_grid(long coarse) { return is_long() ? finest : coarse; }

@@ -64,8 +64,10 @@ void mark();
 /// loop's many rounds some. With sanitizers, where single steps take too long, some before changes
 /// of shared words instead, unless the test is a long one.
 std::vector<moment> moments(long grid, const std::function<void()>& work);
-/// The same of a child that marks where it begins: so many, or a few less, of them all.
-std::vector<moment> moments_from_mark(long count, const std::function<void()>& work);
+/// The same of a child that marks where it begins, and that may sleep once: so many, or a few less,
+/// of them all.
+std::vector<moment> moments_from_mark(long count, const std::function<void()>& work,
+                                      const std::function<void()>& asleep = nullptr);
 
 /// Kills a child at these moments. Calls before(), which sets the scene, and after(whether it was
 /// killed) around each death, and around one life. How many were killed.
@@ -82,6 +84,13 @@ struct deaths {
 };
 /// At so many instructions, evenly; at every one in the long tests.
 int kill_everywhere(long points, const deaths& around);
+
+/// Kills one who repairs after somebody who was killed, for each of his deaths at about every
+/// `grid`th instruction; in the long tests for eight of them, evenly, at every one, too. `before`
+/// sets the scene, in which somebody has been killed there. How many repairers were killed.
+int kill_repairers(const std::vector<moment>& first_deaths, long grid,
+                   const std::function<void(const moment& there)>& before,
+                   const std::function<void()>& repair, const std::function<void()>& after);
 
 /// Nobody dies; but what the child may sleep for happens just then, or later if `happen()` says
 /// that it cannot: the child has to end.
