@@ -9,14 +9,19 @@
 #include <coproc/timeout.hpp>
 #include <coproc/when_any.hpp>
 
+#include "channels/byte_queue.hpp"
 #include "support/co_test.hpp"
+#include "support/processes.hpp"
+#include "words/system.hpp"
 
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <numeric>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -102,6 +107,88 @@ CO_TEST_CASE("queue: a message wakes one of many idle consumers, and no other",
     CHECK(after - before <= 2 * messages + consumers);
     to.close().value();
     for (process& one : all) CHECK((co_await one.join()).value().success());
+}
+
+namespace {
+
+/// So often has this process rung somebody's bell.
+int rings = 0;
+
+int count_rings(const char* call) noexcept {
+    rings += std::string_view(call) == "sendto" ? 1 : 0;
+    return 0;
+}
+
+class counting_rings {
+ public:
+    counting_rings() {
+        rings = 0;
+        coproc::system::set_fault_hook(&count_rings);
+    }
+    counting_rings(const counting_rings&) = delete;
+    counting_rings& operator=(const counting_rings&) = delete;
+    ~counting_rings() { coproc::system::set_fault_hook(nullptr); }
+};
+
+constexpr int in_a_batch = 1000;
+
+/// In the child.
+task<void> get_batch(queue<int> from, queue<int> to) {
+    std::vector<int> all;
+    while (all.size() < in_a_batch) {
+        const auto some = co_await from.get_some(in_a_batch);
+        all.insert(all.end(), some.value().begin(), some.value().end());
+    }
+    (co_await to.put(std::accumulate(all.begin(), all.end(), 0))).value();
+}
+task<void> put_two_batches(queue<int> to) {
+    const std::vector<int> all(2 * in_a_batch, 2);
+    (co_await to.put_all(all)).value();
+}
+
+task<void> until_described(const queue<int>& q, const std::string& what) {
+    const bool is_so = co_await coproc::testing::eventually([&] {
+        std::string how;
+        q.ref()->describe(how);
+        return how.find(what) != std::string::npos;
+    });
+    REQUIRE(is_so);
+}
+
+}  // namespace
+
+CO_TEST_CASE("queue: a thousand messages at once ring a sleeping consumer once",
+             "[queue][process]") {
+    auto q = queue<int>::create().value();
+    auto back = queue<int>::create().value();
+    process child(get_batch, q, back);
+    (co_await child.start()).value();
+    co_await until_described(q, "1 loop waiting for a message");
+    const std::vector<int> all(in_a_batch, 3);
+    {
+        const counting_rings counted;
+        (co_await q.put_all(all)).value();
+        CHECK(rings == 1);
+    }
+    const auto sum = co_await back.get();
+    CHECK(sum.value() == 3 * in_a_batch);
+    CHECK((co_await child.join()).value().success());
+}
+
+CO_TEST_CASE("queue: room for a thousand at once rings a sleeping producer once",
+             "[queue][process]") {
+    auto q = queue<int>::create({.max_size = in_a_batch}).value();
+    process child(put_two_batches, q);
+    (co_await child.start()).value();
+    co_await until_described(q, "1 loop waiting for room");
+    {
+        const counting_rings counted;
+        const auto all = co_await q.get_some(in_a_batch);
+        CHECK(all.value().size() == in_a_batch);
+        CHECK(rings == 1);
+    }
+    CHECK((co_await child.join()).value().success());
+    CHECK(q.size() == in_a_batch);
 }
 
 namespace {

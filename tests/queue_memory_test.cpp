@@ -1,0 +1,197 @@
+// What queues cost in memory, in copies, and in the loop's time when messages are large.
+
+#include <coproc/process.hpp>
+#include <coproc/queue.hpp>
+#include <coproc/runtime.hpp>
+#include <coproc/sleep.hpp>
+
+#include "channels/byte_queue.hpp"
+#include "support/co_test.hpp"
+#include "support/counted_memory.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <vector>
+
+using namespace std::chrono_literals;
+using coproc::bytes;
+using coproc::process;
+using coproc::queue;
+using coproc::result;
+using coproc::task;
+
+namespace {
+
+constexpr std::size_t kib = 1024;
+constexpr std::size_t mib = 1024 * kib;
+
+int large_pieces_during(const std::function<void()>& work) {
+    return coproc::testing::pieces_during(128 * kib, work);
+}
+
+struct picture {
+    int number;
+    std::vector<double> points;
+    bool operator==(const picture& other) const {
+        return number == other.number && points == other.points;
+    }
+};
+
+template <class T>
+void check_copies(const T& message) {
+    auto q = queue<T>::create().value();
+    for (int i = 0; i < 3; ++i) {
+        CHECK(large_pieces_during([&] { q.try_put(message).value(); }) == 0);
+        std::optional<T> got;
+        CHECK(large_pieces_during([&] { got = q.try_get().value(); }) == 1);
+        CHECK(got == message);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("queue: a large message is copied into the queue, and out of it, and nowhere else",
+          "[queue]") {
+    if (!coproc::testing::counts_memory) return;
+    std::vector<std::string> kept;
+    REQUIRE(large_pieces_during([&] { kept.emplace_back(256 * kib, 'x'); }) == 1);
+    check_copies(std::string(256 * kib, 'x'));
+    check_copies(bytes(256 * kib, std::byte{7}));
+    check_copies(std::vector<long>(32 * kib, 7));
+    check_copies(picture{3, std::vector<double>(32 * kib, 0.5)});
+}
+
+namespace {
+
+/// What the memory of a queue takes at the moment.
+std::size_t taken_by(const auto& q) {
+    struct stat about{};
+    REQUIRE(::fstat(q.ref()->fd(), &about) == 0);
+    return static_cast<std::size_t>(about.st_blocks) * 512;
+}
+
+/// Puts as many as there is room for, of those sizes in turns; how many.
+std::size_t fill(queue<std::string>& q, const std::vector<std::size_t>& sizes) {
+    std::size_t count = 0;
+    while (q.try_put(std::string(sizes[count % sizes.size()], 'x'))) ++count;
+    return count;
+}
+
+/// Until `messages` have been put, or more, gets half of them and all of them in turns. The last
+/// time as many fit as the first time.
+void fill_and_drain(queue<std::string>& q, const std::vector<std::size_t>& sizes,
+                    std::size_t messages) {
+    const std::size_t most = fill(q, sizes);
+    std::size_t put = most;
+    for (int round = 0; put < messages; ++round) {
+        const std::size_t left = round % 2 == 0 ? q.size() / 2 : 0;
+        while (q.size() > left) q.try_get().value();
+        put += fill(q, sizes);
+    }
+    while (!q.empty()) q.try_get().value();
+    CHECK(fill(q, sizes) == most);
+}
+
+}  // namespace
+
+TEST_CASE("queue: max_bytes bounds the memory that it takes", "[queue]") {
+    constexpr std::size_t most = mib;
+    using coproc::detail::block_size;
+    // What an empty one has, a table of what blocks and cells there are, and some blocks ahead.
+    const std::size_t fixed = taken_by(queue<std::string>::create({.max_bytes = most}).value()) +
+                              64 * kib + 32 * block_size;
+    SECTION("of large messages a block each is not full") {
+        auto q = queue<std::string>::create({.max_bytes = most}).value();
+        fill_and_drain(q, {60 * kib, 100 * kib, 200 * kib, 400 * kib}, 2000);
+        const std::size_t messages = most / (60 * kib);
+        CHECK(taken_by(q) <= most + messages * block_size + fixed);
+        CHECK(taken_by(q) >= most / 2);
+    }
+    SECTION("of small ones, and of those in between, a block is half full at least") {
+        for (const auto& sizes : std::vector<std::vector<std::size_t>>{
+                 {1}, {0, 8, 20}, {4000}, {4088, 4089}, {5000}, {10, 300'000, 4000, 9000, 70}}) {
+            auto q = queue<std::string>::create({.max_bytes = most}).value();
+            fill_and_drain(q, sizes, 100'000);
+            CAPTURE(sizes);
+            CHECK(taken_by(q) <= 2 * most + fixed);
+        }
+    }
+}
+
+namespace {
+
+using words = std::vector<std::uint64_t>;
+
+words counted_up(std::size_t size) {
+    words made(size / sizeof(words::value_type));
+    std::iota(made.begin(), made.end(), 1);
+    return made;
+}
+
+std::chrono::nanoseconds waited_for_cpu() {
+    long ran = 0;
+    long waited = 0;
+    std::ifstream("/proc/thread-self/schedstat") >> ran >> waited;
+    return std::chrono::nanoseconds(waited);
+}
+
+/// Ticks every millisecond until `over()`; the longest time that a tick was late although there
+/// was a CPU.
+template <class Over>
+task<long> latest_us(Over over) {
+    std::chrono::nanoseconds latest{};
+    while (!over()) {
+        const auto due = coproc::clock::now() + 1ms;
+        const auto before = waited_for_cpu();
+        const auto slept = co_await coproc::sleep_until(due);
+        slept.value();
+        const auto busy = waited_for_cpu() - before;
+        latest = std::max(latest, coproc::clock::now() - due - busy);
+    }
+    co_return latest / 1us;
+}
+
+/// Puts, and beside it ticks.
+task<void> put_and_tick(queue<words> to, queue<long> latest, std::size_t size) {
+    const words message = counted_up(size);
+    const auto rt = co_await coproc::current_runtime();
+    bool over = false;
+    const auto ticking = rt.spawn(latest_us([&] { return over; }));
+    (co_await coproc::sleep_for(5ms)).value();
+    (co_await to.put(message)).value();
+    over = true;
+    const auto late = co_await ticking;
+    (co_await latest.put(late.value())).value();
+}
+
+}  // namespace
+
+CO_TEST_CASE("queue: a message of 1 GiB comes from a child, and holds up neither loop on its way",
+             "[queue][process][serial][long]") {
+    const std::size_t size = std::getenv("COPROC_TEST_LONG") != nullptr ? 1024 * mib : 256 * mib;
+    auto q = queue<words>::create({.max_bytes = size + 64 * kib}).value();
+    auto latest = queue<long>::create().value();
+    bool is_on_time = false;
+    // A machine that is busy is so now and then, a loop that is held up each time.
+    for (int tries = 4; !is_on_time && tries > 0; --tries) {
+        process child(put_and_tick, q, latest, size);
+        (co_await child.start()).value();
+        const long ours = co_await latest_us([&] { return !q.empty(); });
+        const long theirs = (co_await latest.get()).value();
+        is_on_time = ours < 5000 && theirs < 5000;
+        const auto got = co_await q.get();
+        const bool is_intact = got.value() == counted_up(size);
+        CHECK(is_intact);
+        CHECK(q.empty());
+        CHECK((co_await child.join()).value().success());
+    }
+    CHECK(is_on_time);
+}
