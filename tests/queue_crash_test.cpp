@@ -220,6 +220,16 @@ const scene scenes[] = {
      },
      {{0, 1, 2}, {0, 2}},
      29},
+    {"lease two, and do the oldest",
+     true,
+     {10, 30'000, 10},
+     [](byte_queue& q) {
+         q.try_get().value();
+         q.try_get().value();
+         q.end_oldest_lease().value();
+     },
+     {{0, 1, 2}, {1, 2}},
+     29},
 };
 
 #if defined(__SANITIZE_ADDRESS__)

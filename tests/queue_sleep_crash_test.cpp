@@ -8,9 +8,13 @@
 #include "support/processes.hpp"
 #include "support/scene.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 using namespace std::chrono_literals;
 using coproc::joinable_queue;
@@ -202,6 +206,109 @@ class ringing : public scene {
     bool happened_ = false;
 };
 
+/// Some that go over the end of a block, one of them large.
+const std::vector<std::string> batch{"0", '1' + std::string(4000, '.'),
+                                     '2' + std::string(30'000, '.'), '3' + std::string(4000, '.'),
+                                     "4"};
+const std::vector<std::string> small_batch{"0", "1", "2", "3", "4"};
+
+/// Are those the last ones of all, or the first?
+bool is_end(const std::vector<std::string>& some, const std::vector<std::string>& all) {
+    return some.size() <= all.size() && std::equal(some.rbegin(), some.rend(), all.rbegin());
+}
+bool is_beginning(const std::vector<std::string>& some, const std::vector<std::string>& all) {
+    return some.size() <= all.size() && std::equal(some.begin(), some.end(), all.begin());
+}
+
+/// The victim puts many, for the first of which another one is asleep.
+class putting_many : public scene {
+ public:
+    putting_many(runtime& home, const std::vector<std::string>& all)
+        : scene(home), others_(opened_again(queue_)), all_(all) {
+        enter_other();
+    }
+    task<void> work() override { (co_await queue_.put_all(all_)).value(); }
+    void look() override {
+        coproc::detail::repair_for(victim, coproc::detail::ending::failed, nullptr);
+        count_ = queue_.size();
+    }
+    task<void> check(bool killed) override {
+        CHECK((killed || count_ == all_.size()));
+        if (count_ == 0) queue_.try_put(first).value();
+        std::string taken = co_await outcome_of_other();
+        std::vector<std::string> got;
+        got.push_back(std::move(taken));
+        while (auto next = queue_.try_get()) got.push_back(std::move(next).value());
+        if (count_ == 0) {
+            CHECK(got == std::vector<std::string>{first});
+        } else {
+            CHECK(got.size() == count_);
+            CHECK(is_beginning(got, all_));
+        }
+    }
+
+ private:
+    task<result<std::string>> other() override { return others_.get(); }
+    queue<std::string> queue_ = queue<std::string>::create().value();
+    queue<std::string> others_;
+    const std::vector<std::string>& all_;
+    std::size_t count_ = 0;
+};
+
+/// The victim gets many, for whose room another one is asleep. The small ones are taken all or
+/// none, with a large one among them from the first on; leased ones come back.
+template <class Queue>
+class getting_many : public scene {
+    static constexpr bool leases = std::is_same_v<Queue, joinable_queue<std::string>>;
+
+ public:
+    getting_many(runtime& home, const std::vector<std::string>& all)
+        : scene(home),
+          queue_(Queue::create({.max_size = all.size()}).value()),
+          others_(opened_again(queue_)),
+          all_(all) {
+        for (const std::string& one : all) queue_.try_put(one).value();
+        enter_other();
+    }
+    task<void> work() override {
+        const auto some = co_await queue_.get_some(all_.size());
+        some.value();
+    }
+    void look() override {
+        coproc::detail::repair_for(victim, coproc::detail::ending::failed, nullptr);
+        left_ = queue_.size();
+    }
+    task<void> check(bool killed) override {
+        CHECK((killed || left_ == (leases ? all_.size() : 0)));
+        std::vector<std::string> got;
+        for (; got.size() < left_; end_lease()) got.push_back(queue_.try_get().value());
+        CHECK(is_end(got, all_));
+        if (leases) CHECK(got == all_);
+        if (&all_ == &small_batch) CHECK((got.empty() || got == all_));
+        co_await outcome_of_other();
+        CHECK(queue_.try_get().value() == second);
+        end_lease();
+        CHECK(queue_.empty());
+        if constexpr (leases) {
+            const auto joined = co_await coproc::timeout(10s, queue_.join());
+            CHECK(joined.has_value());
+        }
+    }
+
+ private:
+    void end_lease() {
+        if constexpr (leases) queue_.task_done().value();
+    }
+    task<result<std::string>> other() override {
+        COPROC_CO_TRY(co_await others_.put(second));
+        co_return std::string();
+    }
+    Queue queue_;
+    Queue others_;
+    const std::vector<std::string>& all_;
+    std::size_t left_ = 0;
+};
+
 template <class Scene, class Setting>
 void kill_in(const char* name, Setting setting) {
     coproc::testing::kill_in(name,
@@ -220,6 +327,17 @@ TEST_CASE("queue: a sleeping consumer is killed at any instruction", "[queue][pr
 TEST_CASE("queue: a sleeping producer is killed at any instruction", "[queue][process][long]") {
     kill_in<putting>("small", first);
     kill_in<putting>("large", large_first);
+}
+
+TEST_CASE("queue: one who puts many is killed at any instruction", "[queue][process][long]") {
+    kill_in<putting_many>("small", std::cref(small_batch));
+    kill_in<putting_many>("one is large", std::cref(batch));
+}
+
+TEST_CASE("queue: one who gets many is killed at any instruction", "[queue][process][long]") {
+    kill_in<getting_many<queue<std::string>>>("small", std::cref(small_batch));
+    kill_in<getting_many<queue<std::string>>>("one is large", std::cref(batch));
+    kill_in<getting_many<joinable_queue<std::string>>>("leased", std::cref(batch));
 }
 
 TEST_CASE("queue: one who is to ring is killed at any instruction", "[queue][process][long]") {

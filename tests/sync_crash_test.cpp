@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+using coproc::bounded_semaphore;
 using coproc::lock;
 using coproc::result;
 using coproc::runtime;
@@ -56,14 +57,15 @@ class locking : public scene {
     bool victim_had_it_ = false;
 };
 
+template <class Semaphore>
 class counting : public scene {
  public:
     counting(runtime& home, at_first state) : scene(home), others_(opened_again(semaphore_)) {
         if (state == at_first::taken) mine_.emplace(others_.try_acquire().value());
     }
     task<void> work() override {
-        auto held = (co_await semaphore_.acquire()).value();
-        held.release().value();
+        auto held = co_await semaphore_.acquire();
+        held.value().release().value();
     }
     bool happen() override {
         if (mine_ && !mine_->release()) return false;
@@ -82,8 +84,8 @@ class counting : public scene {
         COPROC_CO_TRY(co_await others_.acquire());
         co_return std::string();
     }
-    semaphore semaphore_ = semaphore::create(1).value();
-    semaphore others_;
+    Semaphore semaphore_ = Semaphore::create(1).value();
+    Semaphore others_;
     std::optional<semaphore::permit> mine_;
 };
 
@@ -115,6 +117,40 @@ class giving : public scene {
     bool given_ = false;
 };
 
+/// The victim releases a permit that it has not got, and that another one is asleep for; after that
+/// the one who has it has one too many.
+class releasing : public scene {
+ public:
+    releasing(runtime& home, at_first) : scene(home), others_(opened_again(semaphore_)) {
+        mine_.emplace(others_.try_acquire().value());
+        enter_other();
+    }
+    task<void> work() override {
+        semaphore_.release().value();
+        co_return;
+    }
+    void look() override { is_released_ = semaphore_.value() == 1; }
+    task<void> check(bool killed) override {
+        CHECK((killed || is_released_));
+        if (!is_released_) mine_->release().value();
+        co_await outcome_of_other();
+        CHECK(semaphore_.value() == 1);
+        if (is_released_) CHECK(mine_->release().error() == coproc::errc::too_many_releases);
+        CHECK(semaphore_.release().error() == coproc::errc::too_many_releases);
+        CHECK(semaphore_.value() == 1);
+    }
+
+ private:
+    task<result<std::string>> other() override {
+        COPROC_CO_TRY(co_await others_.acquire());
+        co_return std::string();
+    }
+    bounded_semaphore semaphore_ = bounded_semaphore::create(1).value();
+    bounded_semaphore others_;
+    std::optional<semaphore::permit> mine_;
+    bool is_released_ = false;
+};
+
 template <class Scene, class Setting>
 void kill_in(const char* name, Setting setting) {
     coproc::testing::kill_in(name,
@@ -137,8 +173,15 @@ TEST_CASE("lock: its owner, or one who waits for it, is killed at any instructio
 
 TEST_CASE("semaphore: one who has a permit, or waits for it, is killed at any instruction",
           "[semaphore][process][long]") {
-    kill_in<counting>("free", at_first::free);
-    kill_in<counting>("waited for", at_first::taken);
+    kill_in<counting<semaphore>>("free", at_first::free);
+    kill_in<counting<semaphore>>("waited for", at_first::taken);
+    kill_in<counting<bounded_semaphore>>("bounded, free", at_first::free);
+    kill_in<counting<bounded_semaphore>>("bounded, waited for", at_first::taken);
+}
+
+TEST_CASE("semaphore: one who releases a bounded one is killed at any instruction",
+          "[semaphore][process][long]") {
+    kill_in<releasing>("another one's permit", at_first::taken);
 }
 
 TEST_CASE("semaphore: one who releases what he never had is killed at any instruction",
@@ -155,8 +198,9 @@ TEST_CASE("lock: killed in the middle of repairing after somebody who was killed
 
 TEST_CASE("semaphore: killed in the middle of repairing after somebody who was killed",
           "[semaphore][process][long]") {
-    kill_repairers_in<counting>("free", at_first::free);
-    kill_repairers_in<counting>("waited for", at_first::taken);
+    kill_repairers_in<counting<semaphore>>("free", at_first::free);
+    kill_repairers_in<counting<semaphore>>("waited for", at_first::taken);
+    kill_repairers_in<counting<bounded_semaphore>>("bounded", at_first::taken);
 }
 
 TEST_CASE("lock: what is released while one is about to sleep is not slept through",
@@ -164,5 +208,5 @@ TEST_CASE("lock: what is released while one is about to sleep is not slept throu
     coproc::testing::surprise_in(
         [](runtime& home) { return std::make_unique<locking>(home, at_first::taken); });
     coproc::testing::surprise_in(
-        [](runtime& home) { return std::make_unique<counting>(home, at_first::taken); });
+        [](runtime& home) { return std::make_unique<counting<semaphore>>(home, at_first::taken); });
 }
