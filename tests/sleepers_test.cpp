@@ -75,7 +75,7 @@ TEST_CASE("sleepers: who publishes finds the one who sleeps or is seen by his la
     start_line line;
     alignas(64) std::uint64_t published = 0;
     alignas(64) std::atomic<std::uint64_t> seen = 0;
-    constexpr std::uint64_t rounds = 100'000;
+    constexpr std::uint64_t rounds = 200'000;
     // What both do in a round; each then waits for the other before the round is judged.
     std::thread sleeper([&] {
         for (std::uint64_t round = 1; round <= rounds; ++round) {
