@@ -138,7 +138,7 @@ TEST_CASE("barrier: killed in the middle of repairing after somebody who was kil
                 check_whole(*stage);
             };
             const int both =
-                coproc::testing::kill_repairers(firsts, 31 * kill_grid(3), before, repair, after);
+                coproc::testing::kill_repairers(firsts, 17 * kill_grid(2), before, repair, after);
             CHECK(both > 0);
             WARN(scene.name << ": " << both << " double kills survived");
             stage.reset();

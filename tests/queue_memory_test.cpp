@@ -1,4 +1,4 @@
-// What queues cost in memory, in copies, and in the loop's time when messages are large.
+// What queues cost in memory, in copies, in locks, and in the loop's time when messages are large.
 
 #include <coproc/process.hpp>
 #include <coproc/queue.hpp>
@@ -8,7 +8,10 @@
 #include "channels/byte_queue.hpp"
 #include "support/co_test.hpp"
 #include "support/counted_memory.hpp"
+#include "support/scene.hpp"
+#include "support/stepped.hpp"
 
+#include <pthread.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -124,6 +127,39 @@ TEST_CASE("queue: max_bytes bounds the memory that it takes", "[queue]") {
             CHECK(taken_by(q) <= 2 * most + fixed);
         }
     }
+}
+
+namespace {
+
+/// So often does a process take a lock in what it does.
+long locks_taken(const std::function<task<void>()>& work) {
+    coproc::testing::stepped child([&] { coproc::testing::live_as_victim(work); });
+    child.run_to_mark();
+    const auto path = child.trace();
+    return std::ranges::count(path, reinterpret_cast<std::uint64_t>(&::pthread_mutex_trylock));
+}
+
+}  // namespace
+
+TEST_CASE("queue: twenty messages at once take as many locks as one", "[queue][process]") {
+    if (!coproc::testing::counts_memory) return;  // nor can sanitizers' single steps be waited for
+    auto q = queue<int>::create().value();
+    const auto put = [&](std::size_t count) -> task<void> {
+        const std::vector<int> all(count, 1);
+        const auto done = co_await q.put_all(all);
+        done.value();
+    };
+    const auto get = [&](std::size_t count) -> task<void> {
+        const auto some = co_await q.get_some(count);
+        CHECK(some.value().size() == count);
+    };
+    const long for_one = locks_taken([&] { return put(1); });
+    CHECK(for_one >= 1);
+    CHECK(locks_taken([&] { return put(20); }) == for_one);
+    const long to_get_one = locks_taken([&] { return get(1); });
+    CHECK(to_get_one >= 1);
+    CHECK(locks_taken([&] { return get(20); }) == to_get_one);
+    CHECK(q.empty());
 }
 
 namespace {
