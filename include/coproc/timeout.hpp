@@ -67,8 +67,7 @@ task<detail::flat_result<detail::awaited_t<Awaitable>>> timeout(
             if constexpr (std::is_same_v<whole, value_type>) {
                 co_return value;
             } else {
-                whole kept(std::in_place_type<value_type>, std::forward<value_type>(value));
-                co_return kept;
+                co_return boost::outcome_v2::success(std::forward<value_type>(value));
             }
         }
     } catch (...) {
