@@ -8,7 +8,8 @@
 //
 // Copies are the same condition with the same lock; it travels, with its lock, as an argument or in
 // a message on a connection. A notification is never lost with the one it was for: if he dies or is
-// canceled before he has the lock again, the next one gets it.
+// canceled before he has the lock again, the next one gets it. Who dies between his change and
+// notify() has not notified: whoever takes the lock next is told by owner_died(), and may do it.
 
 #include <coproc/codec.hpp>
 #include <coproc/lock.hpp>

@@ -69,7 +69,8 @@ class connection {
 
     /// Sends one value. Suspends while the peer does not read and the socket is full.
     /// Lifetime: `message` is encoded at once, and may change after the call; handles in it stay
-    /// open until the await ends.
+    /// open until the await ends. (Only what a process gets as an argument is kept until its end.
+    /// So that a queue or lock is repaired at once when its receiver dies, keep a handle of it.)
     /// Cancellation: nothing was sent. A message of up to 32 KiB goes in one piece; of a larger one
     /// the first part may have gone, as much as there was room for, and cannot be taken back: then
     /// the connection is closed, and the peer gets errc::truncated.
