@@ -130,8 +130,8 @@ CO_TEST_CASE("dump: of a long stack the innermost coroutines are told", "[dump]"
     const std::string said = co_await settled_dump();
     CHECK(says(said,
                "waits for a sleep of [0-9]+ ms more\n"
-               "( +[^ ]*for_ever \\(dump_test.cpp:[0-9]+\\)\n)"
-               "( +[^ ]*descend \\(dump_test.cpp:[0-9]+\\)\n){99}"
+               "( +[^\n]*for_ever \\(dump_test.cpp:[0-9]+\\)\n)"
+               "( +[^\n]*descend \\(dump_test.cpp:[0-9]+\\)\n){99}"
                " +and 22 more coroutines\n"));
     co_await end(std::move(all));
 }
