@@ -11,7 +11,7 @@ thread_local int counted = 0;
 
 }  // namespace
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef COPROC_TESTS_SANITIZED
 void* operator new(std::size_t size) {
     if (size >= counted_from) ++counted;
     if (void* made = std::malloc(size)) return made;
