@@ -1,9 +1,6 @@
-// What queues cost in memory, in copies, in locks, and in the loop's time when messages are large.
+// What queues cost in memory, in copies and in locks.
 
-#include <coproc/process.hpp>
 #include <coproc/queue.hpp>
-#include <coproc/runtime.hpp>
-#include <coproc/sleep.hpp>
 
 #include "channels/byte_queue.hpp"
 #include "support/co_test.hpp"
@@ -15,20 +12,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdlib>
-#include <fstream>
 #include <functional>
-#include <numeric>
 #include <optional>
 #include <string>
 #include <vector>
 
-using namespace std::chrono_literals;
 using coproc::bytes;
-using coproc::process;
 using coproc::queue;
-using coproc::result;
 using coproc::task;
 
 namespace {
@@ -160,74 +150,4 @@ TEST_CASE("queue: twenty messages at once take as many locks as one", "[queue][p
     CHECK(to_get_one >= 1);
     CHECK(locks_taken([&] { return get(20); }) == to_get_one);
     CHECK(q.empty());
-}
-
-namespace {
-
-using words = std::vector<std::uint64_t>;
-
-words counted_up(std::size_t size) {
-    words made(size / sizeof(words::value_type));
-    std::iota(made.begin(), made.end(), 1);
-    return made;
-}
-
-std::chrono::nanoseconds waited_for_cpu() {
-    long ran = 0;
-    long waited = 0;
-    std::ifstream("/proc/thread-self/schedstat") >> ran >> waited;
-    return std::chrono::nanoseconds(waited);
-}
-
-/// Ticks every millisecond until `over()`; the longest time that a tick was late although there
-/// was a CPU.
-template <class Over>
-task<long> latest_us(Over over) {
-    std::chrono::nanoseconds latest{};
-    while (!over()) {
-        const auto due = coproc::clock::now() + 1ms;
-        const auto before = waited_for_cpu();
-        const auto slept = co_await coproc::sleep_until(due);
-        slept.value();
-        const auto busy = waited_for_cpu() - before;
-        latest = std::max(latest, coproc::clock::now() - due - busy);
-    }
-    co_return latest / 1us;
-}
-
-/// Puts, and beside it ticks.
-task<void> put_and_tick(queue<words> to, queue<long> latest, std::size_t size) {
-    const words message = counted_up(size);
-    const auto rt = co_await coproc::current_runtime();
-    bool over = false;
-    const auto ticking = rt.spawn(latest_us([&] { return over; }));
-    (co_await coproc::sleep_for(5ms)).value();
-    (co_await to.put(message)).value();
-    over = true;
-    const auto late = co_await ticking;
-    (co_await latest.put(late.value())).value();
-}
-
-}  // namespace
-
-CO_TEST_CASE("queue: a message of 1 GiB comes from a child, and holds up neither loop on its way",
-             "[queue][process][serial][long]") {
-    const std::size_t size = std::getenv("COPROC_TEST_LONG") != nullptr ? 1024 * mib : 256 * mib;
-    auto q = queue<words>::create({.max_bytes = size + 64 * kib}).value();
-    auto latest = queue<long>::create().value();
-    bool is_on_time = false;
-    // A machine that is busy is so now and then, a loop that is held up each time.
-    for (int tries = 4; !is_on_time && tries > 0; --tries) {
-        process child(put_and_tick, q, latest, size);
-        (co_await child.start()).value();
-        const long ours = co_await latest_us([&] { return !q.empty(); });
-        const long theirs = (co_await latest.get()).value();
-        is_on_time = ours < 5000 && theirs < 5000;
-        const auto got = co_await q.get();
-        const bool is_intact = got.value() == counted_up(size);
-        CHECK(is_intact);
-        CHECK(q.empty());
-        CHECK((co_await child.join()).value().success());
-    }
-    CHECK(is_on_time);
 }

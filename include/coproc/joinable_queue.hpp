@@ -87,7 +87,7 @@ class joinable_queue : public detail::typed_queue<T> {
     static task<result<coproc::lease<T>>> lease_from(detail::queue_ref from) {
         std::optional<T> value;
         COPROC_CO_TRY(const auto message,
-                      co_await detail::get_message(from, &detail::decode_into<T>, &value));
+                      co_await detail::get_message(from, &detail::decode_slice<T>, &value));
         co_return coproc::lease<T>(std::move(from), message, std::move(value));
     }
 };

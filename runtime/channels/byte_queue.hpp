@@ -47,7 +47,9 @@ class byte_queue final : public shared_object {
     static task<result<void>> put(ref self, message_bytes message);
     /// The same for many, as many as possible under one lock and with one ring.
     static task<result<void>> put_all(ref self, message_batch messages);
-    /// Decodes it, out of shared memory if it is large.
+    /// Decodes it, out of shared memory if it is large; `decode` is called again for as long as it
+    /// leaves bytes, with turns of the loop between.
+    /// Cancellation: the message goes back to the front.
     static task<result<leased_message>> get(ref self, use_message decode, void* argument);
     /// At least one, and at most `most`, as many as there are under one lock.
     static task<result<taken_messages>> get_some(ref self, std::size_t most);
@@ -75,7 +77,7 @@ class byte_queue final : public shared_object {
     std::span<const std::byte> take_now(small_content& content);
     /// What has been taken into it is done with: memory for the next one.
     void keep_content(small_content used) noexcept { spare_content_ = std::move(used); }
-    /// False: get() is to be tried instead.
+    /// False: get() is to be tried instead, also for what is larger than a slice.
     result<bool> get_now(use_message decode, void* argument, leased_message& message);
 
     // What the messages of this process are encoded into, again and again: large memory that is
@@ -138,7 +140,10 @@ class byte_queue final : public shared_object {
 
     bool may_get() const noexcept { return content_.has_messages() || content_.is_closed(); }
     small_content take_content();
-    result<progress> take(taken_message& into, small_content& content);
+    result<progress> take(taken_message& into, small_content& content,
+                          std::uint64_t largest = UINT64_MAX);
+    static task<result<leased_message>> use_in_slices(ref self, taken_message taken,
+                                                      use_message decode, void* argument);
     result<progress> take_some(taken_messages& into, std::size_t most);
     result<progress> look_when_empty();
     result<progress> after_take(result<progress> made) noexcept;

@@ -2,6 +2,8 @@
 
 #include "channels/byte_queue.hpp"
 
+#include <coproc/sleep.hpp>
+
 #include <algorithm>
 #include <utility>
 
@@ -19,12 +21,13 @@ small_content byte_queue::take_content() {
     return std::make_unique_for_overwrite<std::byte[]>(longest_inline);
 }
 
-result<progress> byte_queue::take(taken_message& into, small_content& content) {
+result<progress> byte_queue::take(taken_message& into, small_content& content,
+                                  std::uint64_t largest) {
     // Not there for as long as somebody's decoding may come back to this queue.
     content = take_content();
     result<progress> made = progress::busy;
     if (edit<get_state> end(content_.layout().getting, get_end_); end) {
-        made = content_.take(end, experience(), into, content.get());
+        made = content_.take(end, experience(), into, content.get(), largest);
         if (made && made.value() == progress::done) end.commit();
     }
     if (!made || made.value() != progress::done) keep_content(std::move(content));
@@ -119,7 +122,7 @@ result<bool> byte_queue::get_now(use_message decode, void* argument, leased_mess
     if (!goes_first(queue_layout::consumers)) return false;
     taken_message taken;
     small_content content;
-    COPROC_TRY(const progress made, take(taken, content));
+    COPROC_TRY(const progress made, take(taken, content, slice));
     if (made != progress::done) return false;
     // NOLINTNEXTLINE(clang-analyzer-cplusplus.Move): moved from only where nothing was taken
     COPROC_TRY(message, use(taken, content.get(), decode, argument));
@@ -133,6 +136,7 @@ task<result<leased_message>> byte_queue::get(ref self, use_message decode, void*
     attempt_with taking([&] { return self->take(taken, content); },
                         [&] { return self->may_get(); });
     COPROC_CO_TRY(co_await until_done(self, queue_layout::consumers, taking));
+    if (taken.size > slice) co_return co_await use_in_slices(self, taken, decode, argument);
     auto used = self->use(taken, content.get(), decode, argument);
     self->keep_content(std::move(content));
     co_return used;
@@ -191,23 +195,31 @@ struct cell_pieces {
     }
 };
 
-/// A cell in our hands: if it is not dealt with, because decoding has thrown, it goes back.
+/// A cell in our hands: if it is not dealt with, because decoding has thrown or has been canceled,
+/// it goes back.
 class held_cell {
  public:
-    held_cell(byte_queue& queue, const taken_message& taken) noexcept
-        : queue_(&queue), cell_(taken.cell), number_(taken.number) {}
+    held_cell(byte_queue& queue, const queue_content& content, const taken_message& taken) noexcept
+        : queue_(&queue), content_(&content), cell_(taken.cell), number_(taken.number) {}
     held_cell(const held_cell&) = delete;
     held_cell& operator=(const held_cell&) = delete;
     ~held_cell() {
         if (cell_ != 0) queue_->give_back(cell_, number_);
     }
-    void end() noexcept {
-        if (cell_ != 0) (void)queue_->end(std::exchange(cell_, 0), number_);
+    /// It has been decoded, or cannot be: done with, unless it is leased.
+    result<leased_message> deal_with(const result<void>& decoded) {
+        const std::uint64_t cell = std::exchange(cell_, 0);
+        if (decoded && content_->is_joinable()) {
+            return leased_message{cell, number_, content_->cell(cell).returns};
+        }
+        (void)queue_->end(cell, number_);
+        if (!decoded) return decoded.error();
+        return leased_message{};
     }
-    void keep() noexcept { cell_ = 0; }
 
  private:
     byte_queue* queue_;
+    const queue_content* content_;
     std::uint64_t cell_;
     std::uint64_t number_;
 };
@@ -221,18 +233,22 @@ result<leased_message> byte_queue::use(const taken_message& taken, const std::by
         COPROC_TRY(decode(argument, message));
         return leased_message{};
     }
-    held_cell held(*this, taken);
+    held_cell held(*this, content_, taken);
     cell_pieces pieces{&content_, &taken};
     decoder message(taken.size, &cell_pieces::next, &pieces);
-    auto used = decode(argument, message);
-    const std::size_t returns = content_.cell(taken.cell).returns;
-    if (used && content_.is_joinable()) {
-        held.keep();
-        return leased_message{taken.cell, taken.number, returns};
+    return held.deal_with(decode(argument, message));
+}
+
+task<result<leased_message>> byte_queue::use_in_slices(ref self, taken_message taken,
+                                                       use_message decode, void* argument) {
+    held_cell held(*self, self->content_, taken);
+    cell_pieces pieces{&self->content_, &taken};
+    decoder message(taken.size, &cell_pieces::next, &pieces);
+    for (;;) {
+        const auto decoded = decode(argument, message);
+        if (!decoded || message.remaining() == 0) co_return held.deal_with(decoded);
+        COPROC_CO_TRY(co_await loop_turn());
     }
-    held.end();
-    if (!used) return used.error();
-    return leased_message{};
 }
 
 std::unique_ptr<encoder> byte_queue::take_encoder() {

@@ -1,5 +1,7 @@
 #include "channels/queue_content.hpp"
 
+#include <coproc/detail/queue_access.hpp>
+
 #include "words/sharing_linux.hpp"
 
 #include <algorithm>
@@ -8,9 +10,6 @@
 namespace coproc::detail {
 
 namespace {
-
-/// So much is copied between two turns of the loop.
-constexpr std::size_t slice = std::size_t{1024} * 1024;
 
 constexpr std::uint64_t record_size = sizeof(queue_record);
 
@@ -161,9 +160,10 @@ result<progress> queue_content::publish(edit<put_state>& end, lock_experience& p
 // -- getting
 
 result<progress> queue_content::take(edit<get_state>& end, lock_experience& pool,
-                                     taken_message& into, std::byte* bytes) const {
+                                     taken_message& into, std::byte* bytes,
+                                     std::uint64_t largest) const {
     if (peek(layout().returned_count) != 0) {
-        COPROC_TRY(const progress returned, take_returned(pool, into));
+        COPROC_TRY(const progress returned, take_returned(pool, into, largest));
         if (returned != progress::not_yet) return returned;
     }
     if (const auto here = take_here(end.now); here.data() != nullptr) {
@@ -184,6 +184,7 @@ result<progress> queue_content::take(edit<get_state>& end, lock_experience& pool
         after.head = 0;
         record = record_at(after);
     }
+    if (record.cell != 0 && pool_.cell(record.cell).size > largest) return progress::busy;
     if (record.cell == 0 && !is_joinable()) {
         const auto here = pass(after, record.size);
         into = {0, after.count - 1, record.size};
@@ -220,13 +221,14 @@ result<void> queue_content::take_cell(transaction& changing, const get_state& en
     return success();
 }
 
-result<progress> queue_content::take_returned(lock_experience& pool,
-                                              taken_message& into) const noexcept {
+result<progress> queue_content::take_returned(lock_experience& pool, taken_message& into,
+                                              std::uint64_t largest) const noexcept {
     transaction changing(layout(), pool);
     if (!changing) return progress::busy;
     const std::uint64_t first = layout().returned_first;
     if (first == 0) return progress::not_yet;
     queue_cell& cell = pool_.cell(first);
+    if (cell.size > largest) return progress::busy;
     changing.set(cell.state, in_hand());
     changing.set(cell.owner, this_participant());
     changing.set(layout().returned_first, cell.next);

@@ -77,9 +77,10 @@ class queue_content {
     // Getting, by who has that end.
 
     /// The next message: a small one is copied to `bytes`, to be committed by the caller at the
-    /// latest when the lock goes; any other into a cell of ours, committed.
+    /// latest when the lock goes; any other into a cell of ours, committed. Busy: it is larger than
+    /// `largest`.
     result<progress> take(edit<get_state>& end, lock_experience& pool, taken_message& into,
-                          std::byte* bytes) const;
+                          std::byte* bytes, std::uint64_t largest = UINT64_MAX) const;
 
     /// The next message if it is a small one, and nothing but the end has to be changed: to be
     /// copied before the lock goes. Otherwise its data() is null.
@@ -119,7 +120,8 @@ class queue_content {
     void write_record(put_state& end, queue_record record, message_bytes message) const noexcept;
 
     queue_record record_at(const get_state& end) const noexcept;
-    result<progress> take_returned(lock_experience& pool, taken_message& into) const noexcept;
+    result<progress> take_returned(lock_experience& pool, taken_message& into,
+                                   std::uint64_t largest) const noexcept;
     std::span<const std::byte> pass(get_state& end, std::uint32_t size) const noexcept;
     result<void> take_cell(transaction& changing, const get_state& end, const queue_record& record,
                            taken_message& into) const;

@@ -126,14 +126,12 @@ void message_bytes::read_parts(std::byte* into, std::size_t count) noexcept {
 // Here and not in the header: inlined into a program, GCC 12 takes it for an overflow.
 coproc::bytes copy_of(std::span<const std::byte> data) { return {data.begin(), data.end()}; }
 
-coproc::bytes read_bytes(decoder& in, std::size_t count) {
-    coproc::bytes all;
-    all.reserve(count);
-    while (all.size() < count) {
-        const auto piece = in.read_some(count - all.size());
-        all.insert(all.end(), piece.begin(), piece.end());
+void append_bytes(coproc::bytes& into, decoder& in, std::size_t count) {
+    while (count > 0) {
+        const auto piece = in.read_some(count);
+        into.insert(into.end(), piece.begin(), piece.end());
+        count -= piece.size();
     }
-    return all;
 }
 
 void fail_too_deep(encoder& out) {

@@ -16,7 +16,7 @@ namespace coproc::detail {
 
 coproc::bytes copy_of(std::span<const std::byte> data);
 /// The next `count` bytes, of which there are as many.
-coproc::bytes read_bytes(decoder& in, std::size_t count);
+void append_bytes(coproc::bytes& into, decoder& in, std::size_t count);
 
 /// As many elements as fit into as much memory as bytes have come: `count` is the peer's claim.
 template <class Container>
@@ -62,35 +62,38 @@ struct block_codec {
     static result<Container> decode(decoder& in) {
         COPROC_TRY(const std::size_t count, in.read_count());
         if (count > in.remaining() / sizeof(element)) return errc::bad_message;
+        Container into;
+        into.reserve(count);
+        append(into, in, count);
+        return into;
+    }
+    /// The next `count` elements, of which there are as many.
+    static void append(Container& into, decoder& in, std::size_t count) {
         if constexpr (std::is_same_v<Container, coproc::bytes>) {
-            return read_bytes(in, count);
+            append_bytes(into, in, count);
         } else if constexpr (is_byte_string) {
-            return appended(in, count);
+            append_text(into, in, count);
         } else {
-            Container into(count, element());
-            fill(into, in);
-            return into;
+            const std::size_t before = into.size();
+            into.resize(before + count, element());
+            fill(std::as_writable_bytes(std::span(into).subspan(before)), in);
         }
     }
 
  private:
     // Not filled with zeros first: of a large message that would be a third of the work.
-    static Container appended(decoder& in, std::size_t count) {
-        Container into;
-        into.reserve(count);
-        while (into.size() < count) {
-            const auto data = in.read_some(count - into.size());
+    static void append_text(Container& into, decoder& in, std::size_t count) {
+        while (count > 0) {
+            const auto data = in.read_some(count);
             into.append(reinterpret_cast<const element*>(data.data()), data.size());
+            count -= data.size();
         }
-        return into;
     }
-    static void fill(Container& into, decoder& in) {
-        auto* to = reinterpret_cast<std::byte*>(into.data());
-        for (std::size_t left = into.size() * sizeof(element); left > 0;) {
-            const auto data = in.read_some(left);
-            std::memcpy(to, data.data(), data.size());
-            to += data.size();
-            left -= data.size();
+    static void fill(std::span<std::byte> to, decoder& in) {
+        while (!to.empty()) {
+            const auto data = in.read_some(to.size());
+            std::memcpy(to.data(), data.data(), data.size());
+            to = to.subspan(data.size());
         }
     }
 };

@@ -52,6 +52,9 @@ class message_batch {
     std::size_t begin_ = 0;
 };
 
+/// So many bytes are copied between two turns of the loop.
+inline constexpr std::size_t slice = std::size_t{1024} * 1024;
+
 /// The message that a lease is for.
 struct leased_message {
     std::uint64_t cell = 0;
@@ -80,9 +83,10 @@ using small_content = std::unique_ptr<std::byte[]>;
 /// has happened, and its data() is null.
 std::span<const std::byte> take_message_now(const queue_ref& from, small_content& content);
 void keep_content(const queue_ref& of, small_content used) noexcept;
-/// Without suspending, if that is possible.
+/// Without suspending, if that is possible, and the message no larger than a slice.
 result<bool> get_message_now(const queue_ref& from, use_message use, void* argument,
                              leased_message& message);
+/// While `use` leaves bytes it is called again, after a turn of the loop.
 task<result<leased_message>> get_message(queue_ref from, use_message use, void* argument);
 task<result<void>> get_messages(queue_ref from, std::size_t most, use_message use, void* argument);
 result<void> try_put_message(const queue_ref& to, std::unique_ptr<encoder> message);

@@ -77,12 +77,15 @@ class typed_queue {
         return put_messages(queue_, std::move(all));
     }
 
-    /// The message that has waited longest. Suspends while there is none.
-    /// Cancellation: no message is lost.
+    /// The message that has waited longest. Suspends while there is none. A string, or a vector of
+    /// numbers or of aggregates of them, of more than 1 MiB is copied in slices, between turns of
+    /// the loop; any other type is decoded in one go, which takes about 0.5 ms for each MB.
+    /// Cancellation: no message is lost; one that was being copied goes back to the front.
     /// Errors: errc::closed when the queue has been closed and is empty; errc::bad_message for what
     /// no coproc program has put.
     [[nodiscard]] get_op<T> get() { return get_op<T>(queue_); }
-    /// Waits for one, and takes up to `most` that are there, under one lock as many as 64 KiB.
+    /// Waits for one, and takes up to `most` that are there, under one lock as many as 64 KiB. Each
+    /// is decoded in one go, whatever its type.
     /// Errors: like get(); one that is met behind others is told by the next get_some().
     [[nodiscard]] task<result<std::vector<T>>> get_some(std::size_t most) {
         return get_some_from(queue_, most);

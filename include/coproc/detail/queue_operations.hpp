@@ -4,6 +4,7 @@
 
 #include <coproc/detail/queue_access.hpp>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <memory>
@@ -34,14 +35,39 @@ message_bytes bytes_of(const T& message) noexcept {
     return message_bytes(std::as_bytes(std::span(&message, 1)));
 }
 
+/// What can be decoded part by part: strings and vectors of flat elements.
+template <class T>
+concept decoded_in_slices =
+    !has_codec<T> && requires(T& into, decoder& message) { builtin<T>::append(into, message, 1); };
+
+/// Decodes into an optional T, empty at first: at most a slice at a time, if that can be done.
+template <class T>
+result<void> decode_slice(void* into, decoder& message) {
+    if constexpr (decoded_in_slices<T>) {
+        constexpr std::size_t size = sizeof(typename T::value_type);
+        auto& value = *static_cast<std::optional<T>*>(into);
+        if (!value) {
+            COPROC_TRY(const std::size_t count, message.read_count());
+            const std::size_t bytes = message.remaining();
+            if (bytes % size != 0 || bytes / size != count) return errc::bad_message;
+            value.emplace().reserve(count);
+        }
+        const std::size_t most = std::max(slice / size, std::size_t{1});
+        builtin<T>::append(*value, message, std::min(message.remaining() / size, most));
+        return success();
+    } else {
+        return decode_into<T>(into, message);
+    }
+}
+
 template <class T>
 task<result<T>> get_at_length(queue_ref from) {
     COPROC_CO_TRY(co_await cancellation_point());
     std::optional<T> value;
     leased_message message;
-    COPROC_CO_TRY(const bool done, get_message_now(from, &decode_into<T>, &value, message));
+    COPROC_CO_TRY(const bool done, get_message_now(from, &decode_slice<T>, &value, message));
     if (!done) {
-        COPROC_CO_TRY(co_await get_message(std::move(from), &decode_into<T>, &value));
+        COPROC_CO_TRY(co_await get_message(std::move(from), &decode_slice<T>, &value));
     }
     co_return std::move(*value);
 }
