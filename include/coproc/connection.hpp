@@ -69,7 +69,7 @@ class connection {
 
     /// Sends one value. Suspends while the peer does not read and the socket is full. It is encoded
     /// in one go, as recv() decodes it: about 0.5 ms of the loop for each MB. What is much larger
-    /// goes by send_bytes(), or through a queue, which copy in slices.
+    /// goes by send_bytes(), or as a string or vector of numbers through a queue: in slices.
     /// Lifetime: `message` is encoded at once, and may change after the call; handles in it stay
     /// open until the await ends. (Only what a process gets as an argument is kept until its end.
     /// So that a queue or lock is repaired at once when its receiver dies, keep a handle of it.)

@@ -35,8 +35,8 @@ class lease {
 
     T& value() noexcept { return *value_; }
     const T& value() const noexcept { return *value_; }
-    /// How often it has gone back to the queue before, from dropped leases and dead consumers: for
-    /// giving up a message that kills.
+    /// How often it has gone back to the queue before, from dropped leases, dead consumers, and
+    /// those who were canceled while they copied it: for giving up a message that kills.
     std::size_t returns() const noexcept { return message_.returns; }
 
     /// The work is done, for good; if a process that has been stopped has the queue locked, as soon

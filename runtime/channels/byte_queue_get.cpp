@@ -136,7 +136,10 @@ task<result<leased_message>> byte_queue::get(ref self, use_message decode, void*
     attempt_with taking([&] { return self->take(taken, content); },
                         [&] { return self->may_get(); });
     COPROC_CO_TRY(co_await until_done(self, queue_layout::consumers, taking));
-    if (taken.size > slice) co_return co_await use_in_slices(self, taken, decode, argument);
+    if (taken.size > slice) {
+        self->keep_content(std::move(content));
+        co_return co_await use_in_slices(self, taken, decode, argument);
+    }
     auto used = self->use(taken, content.get(), decode, argument);
     self->keep_content(std::move(content));
     co_return used;
@@ -210,7 +213,9 @@ class held_cell {
     result<leased_message> deal_with(const result<void>& decoded) {
         const std::uint64_t cell = std::exchange(cell_, 0);
         if (decoded && content_->is_joinable()) {
-            return leased_message{cell, number_, content_->cell(cell).returns};
+            const leased_message message{cell, number_, content_->cell(cell).returns};
+            content_->lease(cell);
+            return message;
         }
         (void)queue_->end(cell, number_);
         if (!decoded) return decoded.error();
@@ -236,7 +241,9 @@ result<leased_message> byte_queue::use(const taken_message& taken, const std::by
     held_cell held(*this, content_, taken);
     cell_pieces pieces{&content_, &taken};
     decoder message(taken.size, &cell_pieces::next, &pieces);
-    return held.deal_with(decode(argument, message));
+    auto decoded = decode(argument, message);
+    while (decoded && message.remaining() > 0) decoded = decode(argument, message);
+    return held.deal_with(decoded);
 }
 
 task<result<leased_message>> byte_queue::use_in_slices(ref self, taken_message taken,

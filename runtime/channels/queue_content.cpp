@@ -205,7 +205,7 @@ result<void> queue_content::take_cell(transaction& changing, const get_state& en
                                       const queue_record& record, taken_message& into) const {
     into = {record.cell, end.count, record.size};
     if (record.cell == 0) {
-        COPROC_TRY(into.cell, pool_.take_cell(changing, queue_cell::leased));
+        COPROC_TRY(into.cell, pool_.take_cell(changing, queue_cell::taken));
         queue_cell& leased = pool_.cell(into.cell);
         changing.set(leased.block, end.head_block);
         changing.set(leased.offset, end.head + sizeof record);
@@ -215,7 +215,7 @@ result<void> queue_content::take_cell(transaction& changing, const get_state& en
     }
     queue_cell& cell = pool_.cell(into.cell);
     into.size = cell.size;
-    changing.set(cell.state, in_hand());
+    changing.set(cell.state, queue_cell::taken);
     changing.set(cell.owner, this_participant());
     changing.set(cell.number, end.count);
     return success();
@@ -229,7 +229,7 @@ result<progress> queue_content::take_returned(lock_experience& pool, taken_messa
     if (first == 0) return progress::not_yet;
     queue_cell& cell = pool_.cell(first);
     if (cell.size > largest) return progress::busy;
-    changing.set(cell.state, in_hand());
+    changing.set(cell.state, queue_cell::taken);
     changing.set(cell.owner, this_participant());
     changing.set(layout().returned_first, cell.next);
     if (cell.next == 0) changing.set(layout().returned_last, 0);
@@ -251,13 +251,12 @@ void queue_content::drop(transaction& changing, std::uint64_t cell) const noexce
 result<void> queue_content::end(transaction& changing, std::uint64_t cell,
                                 std::uint64_t number) const {
     const queue_cell& mine = pool_.cell(cell);
-    const bool is_leased = mine.state == queue_cell::leased;
-    const bool in_our_hands = is_leased || mine.state == queue_cell::taken;
+    const bool in_our_hands = mine.state == queue_cell::leased || mine.state == queue_cell::taken;
     if (!in_our_hands || mine.owner != this_participant() || mine.number != number) {
         return errc::too_many_releases;
     }
     drop(changing, cell);
-    if (is_leased) changing.add(layout().done_count, 1);
+    if (is_joinable()) changing.add(layout().done_count, 1);
     return success();
 }
 
@@ -297,9 +296,9 @@ bool queue_content::forget(transaction& changing, participant dead,
         const queue_cell& one = pool_.cell(from);
         if (one.owner != dead) continue;
         if (changing.room() < changes_of_one) return false;
-        if (one.state == queue_cell::taken) {
+        if (one.state == queue_cell::taken && !is_joinable()) {
             drop(changing, from);
-        } else if (one.state == queue_cell::filling || one.state == queue_cell::leased) {
+        } else {
             give_back(changing, from);
         }
     }

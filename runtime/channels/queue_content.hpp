@@ -94,6 +94,11 @@ class queue_content {
     }
     /// A cell in our hands is done with. errc::too_many_releases if it is not in our hands.
     result<void> end(transaction& changing, std::uint64_t cell, std::uint64_t number) const;
+    /// A message of a joinable queue has been copied out: from now on it may be said to be done.
+    /// Needs no lock: the word is its owner's.
+    void lease(std::uint64_t cell) const noexcept {
+        detail::publish(pool_.cell(cell).state, queue_cell::leased);
+    }
     /// What nobody has finished: a message goes back to the front, half a message goes away.
     void give_back(transaction& changing, std::uint64_t cell) const noexcept;
     /// The same for what the dead had in hand, beginning with cell `from`, as much as fits into the
@@ -127,9 +132,6 @@ class queue_content {
                            taken_message& into) const;
     void drop(transaction& changing, std::uint64_t cell) const noexcept;
     void enlist_returned(transaction& changing, std::uint64_t cell) const noexcept;
-    queue_cell::kind in_hand() const noexcept {
-        return is_joinable() ? queue_cell::leased : queue_cell::taken;
-    }
 
     block_pool pool_;
 };

@@ -20,6 +20,8 @@
 //    stack of free blocks, or beyond `blocks_made`: exactly one of these.
 // 3. A cell that is filling, taken or leased names its owner; one that is queued or returned
 //    belongs to nobody. What an owner leaves behind when it dies is given back by forget().
+//    A message is taken while it is being copied out, and in a joinable queue leased from then on:
+//    who says that the oldest one is done does not mean one that nobody has got.
 // 4. The bytes between the two ends and `cell_bytes` cover queued messages and those in hand:
 //    max_bytes bounds memory. What one end has seen of the other may be old, and errs to "fuller"
 //    and "emptier": it is looked at again before anybody is told to wait.

@@ -75,7 +75,7 @@ struct block_codec {
             append_text(into, in, count);
         } else {
             const std::size_t before = into.size();
-            into.resize(before + count, element());
+            into.resize(before + count);
             fill(std::as_writable_bytes(std::span(into).subspan(before)), in);
         }
     }

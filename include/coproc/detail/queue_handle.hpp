@@ -77,10 +77,12 @@ class typed_queue {
         return put_messages(queue_, std::move(all));
     }
 
-    /// The message that has waited longest. Suspends while there is none. A string, or a vector of
-    /// numbers or of aggregates of them, of more than 1 MiB is copied in slices, between turns of
-    /// the loop; any other type is decoded in one go, which takes about 0.5 ms for each MB.
-    /// Cancellation: no message is lost; one that was being copied goes back to the front.
+    /// The message that has waited longest. Suspends while there is none. A string or a vector of
+    /// numbers larger than 1 MiB is copied in slices, between turns of the loop; any other type is
+    /// decoded in one go, which takes about 0.5 ms for each MB.
+    /// Cancellation: no message is lost; one that was being copied goes back to the front, also of
+    /// a queue that others have been told is closed and empty. (So a timeout() has to leave time
+    /// for copying: what is cut short begins anew.)
     /// Errors: errc::closed when the queue has been closed and is empty; errc::bad_message for what
     /// no coproc program has put.
     [[nodiscard]] get_op<T> get() { return get_op<T>(queue_); }
@@ -91,8 +93,8 @@ class typed_queue {
         return get_some_from(queue_, most);
     }
 
-    /// The same without waiting: errc::would_block if the queue is full or empty (or locked by a
-    /// process that has been stopped).
+    /// The same without waiting, and in one go whatever the size: errc::would_block if the queue is
+    /// full or empty (or locked by a process that has been stopped).
     result<void> try_put(const T& message) {
         return try_put_message(queue_, encoder_around(queue_, message));
     }
