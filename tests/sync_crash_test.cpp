@@ -57,10 +57,32 @@ class locking : public scene {
     bool victim_had_it_ = false;
 };
 
+/// The other one acquires a permit.
 template <class Semaphore>
-class counting : public scene {
+class with_semaphore : public scene {
+ protected:
+    with_semaphore(runtime& home, std::size_t permits)
+        : scene(home),
+          semaphore_(Semaphore::create(permits).value()),
+          others_(opened_again(semaphore_)) {}
+
+    Semaphore semaphore_;
+    Semaphore others_;
+
+ private:
+    task<result<std::string>> other() override {
+        COPROC_CO_TRY(co_await others_.acquire());
+        co_return std::string();
+    }
+};
+
+template <class Semaphore>
+class counting : public with_semaphore<Semaphore> {
+    using with_semaphore<Semaphore>::semaphore_;
+    using with_semaphore<Semaphore>::others_;
+
  public:
-    counting(runtime& home, at_first state) : scene(home), others_(opened_again(semaphore_)) {
+    counting(runtime& home, at_first state) : with_semaphore<Semaphore>(home, 1) {
         if (state == at_first::taken) mine_.emplace(others_.try_acquire().value());
     }
     task<void> work() override {
@@ -74,27 +96,19 @@ class counting : public scene {
     }
     task<void> check(bool) override {
         mine_.reset();
-        co_await outcome_of_other();
+        co_await this->outcome_of_other();
         CHECK(semaphore_.value() == 1);
         CHECK(semaphore_.try_acquire().has_value());
     }
 
  private:
-    task<result<std::string>> other() override {
-        COPROC_CO_TRY(co_await others_.acquire());
-        co_return std::string();
-    }
-    Semaphore semaphore_ = Semaphore::create(1).value();
-    Semaphore others_;
     std::optional<semaphore::permit> mine_;
 };
 
 /// The other one waits for a permit, and the victim, which has none, makes one more.
-class giving : public scene {
+class giving : public with_semaphore<semaphore> {
  public:
-    explicit giving(runtime& home) : scene(home), others_(opened_again(semaphore_)) {
-        enter_other();
-    }
+    explicit giving(runtime& home) : with_semaphore(home, 0) { enter_other(); }
     task<void> work() override {
         semaphore_.release().value();
         co_return;
@@ -108,20 +122,14 @@ class giving : public scene {
     }
 
  private:
-    task<result<std::string>> other() override {
-        COPROC_CO_TRY(co_await others_.acquire());
-        co_return std::string();
-    }
-    semaphore semaphore_ = semaphore::create(0).value();
-    semaphore others_;
     bool given_ = false;
 };
 
 /// The victim releases a permit that it has not got, and that another one is asleep for; after that
 /// the one who has it has one too many.
-class releasing : public scene {
+class releasing : public with_semaphore<bounded_semaphore> {
  public:
-    releasing(runtime& home, at_first) : scene(home), others_(opened_again(semaphore_)) {
+    explicit releasing(runtime& home) : with_semaphore(home, 1) {
         mine_.emplace(others_.try_acquire().value());
         enter_other();
     }
@@ -141,12 +149,6 @@ class releasing : public scene {
     }
 
  private:
-    task<result<std::string>> other() override {
-        COPROC_CO_TRY(co_await others_.acquire());
-        co_return std::string();
-    }
-    bounded_semaphore semaphore_ = bounded_semaphore::create(1).value();
-    bounded_semaphore others_;
     std::optional<semaphore::permit> mine_;
     bool is_released_ = false;
 };
@@ -181,7 +183,8 @@ TEST_CASE("semaphore: one who has a permit, or waits for it, is killed at any in
 
 TEST_CASE("semaphore: one who releases a bounded one is killed at any instruction",
           "[semaphore][process][long]") {
-    kill_in<releasing>("another one's permit", at_first::taken);
+    coproc::testing::kill_in("another one's permit",
+                             [](runtime& home) { return std::make_unique<releasing>(home); });
 }
 
 TEST_CASE("semaphore: one who releases what he never had is killed at any instruction",

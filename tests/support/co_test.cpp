@@ -12,6 +12,7 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 namespace coproc::testing {
 
@@ -36,16 +37,20 @@ std::vector<std::string> open_fds() {
     return status == 0 ? info.si_pid : 0;
 }
 
-/// The kernel's line of each: its name, its state and so on.
-std::string described(const std::vector<::pid_t>& processes) {
-    std::string lines;
-    for (const ::pid_t one : processes) {
-        std::ifstream file("/proc/" + std::to_string(one) + "/stat");
-        std::string line;
-        std::getline(file, line);
-        lines += line + "\n";
-    }
-    return lines;
+/// What is in just one of the two; both are in order.
+template <class T>
+std::vector<T> differences(const std::vector<T>& before, const std::vector<T>& now) {
+    std::vector<T> all;
+    std::ranges::set_symmetric_difference(before, now, std::back_inserter(all));
+    return all;
+}
+
+/// The kernel's line of a process: its name, its state and so on.
+std::string described(::pid_t process) {
+    std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+    std::string line;
+    std::getline(file, line);
+    return line;
 }
 
 std::exception_ptr run_body(runtime& rt, task<void> body) {
@@ -68,18 +73,23 @@ leak_check::leak_check() {
     children_ = children_of(::getpid());
 }
 
-void leak_check::done() const {
-    CHECK(open_fds() == fds_);
-    CHECK(zombie() == 0);
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    auto children = children_of(::getpid());
-    while (children != children_ && std::chrono::steady_clock::now() < limit) {
+std::string leak_check::left(std::chrono::nanoseconds patience) const {
+    std::string found;
+    for (const std::string& fd : differences(fds_, open_fds())) found += "fd " + fd + "\n";
+    if (const ::pid_t one = zombie(); one != 0) found += "zombie " + std::to_string(one) + "\n";
+    const auto limit = std::chrono::steady_clock::now() + patience;
+    auto children = differences(children_, children_of(::getpid()));
+    while (!children.empty() && std::chrono::steady_clock::now() < limit) {
         ::sched_yield();  // a thread or a killer of the test may be at its last child
-        children = children_of(::getpid());
+        children = differences(children_, children_of(::getpid()));
     }
-    INFO(described(children));
-    CHECK(children == children_);
+    for (const ::pid_t one : children) {
+        found += "child " + std::to_string(one) + ": " + described(one) + "\n";
+    }
+    return found;
 }
+
+void leak_check::done() const { CHECK(left() == ""); }
 
 void run_and_check(task<void> body) {
     const leak_check leaks;

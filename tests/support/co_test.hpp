@@ -13,6 +13,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,11 @@ namespace coproc::testing {
 class leak_check {
  public:
     leak_check();
-    /// Checks that the same fds are open as at the beginning, that there are the same children, and
-    /// none to be reaped.
+    /// Which fds are open that were not at the beginning, and the other way round, which child is
+    /// to be reaped, and which run besides, each in a line of its own. Children that run have
+    /// `patience` to end.
+    std::string left(std::chrono::nanoseconds patience = std::chrono::seconds(10)) const;
+    /// Checks that nothing is left.
     void done() const;
 
  private:
