@@ -66,6 +66,15 @@ task<long> latest_us(Over over) {
     co_return latest / 1us;
 }
 
+/// What so much memory costs before anything is in it: next to nothing, but with a sanitizer, which
+/// marks all of it, 16 ms for 256 MiB.
+long us_to_reserve(std::size_t size) {
+    const auto begin = coproc::clock::now();
+    words memory;
+    memory.reserve(size / sizeof(words::value_type));
+    return (coproc::clock::now() - begin) / 1us;
+}
+
 /// Puts, and beside it ticks.
 task<void> put_and_tick(queue<words> to, queue<long> latest, std::size_t size) {
     const words message = counted_up(size);
@@ -96,7 +105,7 @@ CO_TEST_CASE("queue: a message of 1 GiB comes from a child, and holds up neither
         const long ours = co_await latest_us([&] { return getting.done(); });
         const auto got = co_await getting;
         const long theirs = (co_await latest.get()).value();
-        is_on_time = ours < 5000 && theirs < 5000;
+        is_on_time = ours < 5000 + us_to_reserve(size) && theirs < 5000;
         const bool is_intact = got.value() == counted_up(size);
         CHECK(is_intact);
         CHECK(q.empty());
