@@ -65,7 +65,8 @@ class typed_queue {
             return put_op<T>(queue_, T{std::forward<Args>(args)...});
         }
     }
-    /// All of them, one after the other, many under one lock; suspends where there is no room.
+    /// All of them, one after the other, many under one lock; suspends where there is no room. They
+    /// are encoded by the call, all in one go.
     /// Cancellation: some have been put, from the first on.
     template <class Range>
     [[nodiscard]] task<result<void>> put_all(const Range& messages) {
