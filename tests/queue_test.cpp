@@ -600,6 +600,31 @@ CO_TEST_CASE("queue: a large message goes back if decoding it throws", "[queue]"
     CHECK(other.value().text == second.text);
 }
 
+CO_TEST_CASE("queue: get_some goes on behind a message whose decoding throws", "[queue]") {
+    auto q = queue<shy>::create().value();
+    const std::vector<shy> all{{"lost"}, {"b"}, {"c"}, {text_of(100 * kib)}};
+    (co_await q.put_all(all)).value();
+    shy::is_refused = true;
+    const auto some = co_await q.get_some(all.size());
+    REQUIRE(some.value().size() == 3);
+    CHECK(some.value()[0].text == "b");
+    CHECK(some.value()[1].text == "c");
+    CHECK(some.value()[2].text == all[3].text);
+    const auto told = co_await q.get_some(1);
+    check_fails(told, errc::bad_message);
+    CHECK(told.error().message().find("not now") != std::string::npos);
+    CHECK(q.empty());
+
+    // Alone, it is told at once; a large one can be got again.
+    (co_await q.put(all[3])).value();
+    shy::is_refused = true;
+    const auto refused = co_await q.get_some(1);
+    check_fails(refused, errc::bad_message);
+    const auto again = co_await q.get_some(1);
+    REQUIRE(again.value().size() == 1);
+    CHECK(again.value()[0].text == all[3].text);
+}
+
 CO_TEST_CASE("queue: a queue travels through a connection", "[queue]") {
     auto [ours, theirs] = coproc::pipe().value();
     auto q = queue<std::string>::create().value();

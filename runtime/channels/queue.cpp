@@ -4,7 +4,9 @@
 #include <coproc/sleep.hpp>
 
 #include "channels/byte_queue.hpp"
+#include "words/exception_name.hpp"
 
+#include <exception>
 #include <new>
 
 namespace coproc::detail {
@@ -88,6 +90,19 @@ task<result<leased_message>> get_message(queue_ref from, use_message use, void* 
 
 namespace {
 
+/// The other messages of a batch may be decoded nevertheless, and nobody else would look for them.
+result<void> without_exceptions(const auto& decode) {
+    try {
+        return decode();
+    } catch (const std::bad_alloc&) {
+        return std::errc::not_enough_memory;
+    } catch (const std::exception& thrown) {
+        return error(errc::bad_message, thrown.what());
+    } catch (...) {
+        return error(errc::bad_message, name_of_current_exception());
+    }
+}
+
 /// Decodes a batch; returns how many messages could be. Of those that could not the first failure
 /// is the one that is reported.
 std::size_t use_batch(byte_queue& from, const taken_messages& taken, use_message use,
@@ -104,13 +119,9 @@ std::size_t use_batch(byte_queue& from, const taken_messages& taken, use_message
     };
     std::size_t used = 0;
     for (const taken_message& one : taken.all) {
-        try {
-            const auto decoded = use_one(one);
-            if (decoded) ++used;
-            if (!decoded && !failure) failure = decoded.error();
-        } catch (const std::bad_alloc&) {  // the others may have no need of so much
-            if (!failure) failure = error(std::errc::not_enough_memory);
-        }
+        const auto decoded = without_exceptions([&] { return use_one(one); });
+        if (decoded) ++used;
+        if (!decoded && !failure) failure = decoded.error();
     }
     return used;
 }

@@ -89,7 +89,9 @@ class typed_queue {
     [[nodiscard]] get_op<T> get() { return get_op<T>(queue_); }
     /// Waits for one, and takes up to `most` that are there, under one lock as many as 64 KiB. Each
     /// is decoded in one go, whatever its type.
-    /// Errors: like get(); one that is met behind others is told by the next get_some().
+    /// Errors: like get(); one that is met behind others is told by the next get_some(), and so is
+    /// what a codec throws, as errc::bad_message (or std::errc::not_enough_memory). A large message
+    /// that was not decoded because of that goes back to the front, a small one is lost.
     [[nodiscard]] task<result<std::vector<T>>> get_some(std::size_t most) {
         return get_some_from(queue_, most);
     }
