@@ -42,19 +42,23 @@ result<progress> byte_queue::take_some(taken_messages& into, std::size_t most) {
     result<progress> made = progress::busy;
     if (edit<get_state> end(content_.layout().getting, get_end_); end) {
         std::byte* next = into.content.get();
+        get_state now = end.now;  // in registers: each message's place depends on the one before
         for (std::size_t bytes = 0; into.all.size() < most && bytes < most_at_once;) {
             taken_message one;
-            if (const auto here = content_.take_here(end.now); here.data() != nullptr) {
+            if (const auto here = content_.take_here(now); here.data() != nullptr) {
                 one.size = here.size();
                 std::memcpy(next, here.data(), here.size());
             } else {
+                end.now = now;
                 made = content_.take(end, experience(), one, next);
+                now = end.now;
                 if (!made || made.value() != progress::done) break;
             }
             into.all.push_back(one);
             bytes += one.size;
             if (one.cell == 0) next += one.size;
         }
+        end.now = now;
         // What was in the way of the next one is the next call's business.
         if (!into.all.empty()) {
             end.commit();

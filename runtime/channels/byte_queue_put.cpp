@@ -64,10 +64,13 @@ result<progress> byte_queue::put_some(message_batch& rest) {
                rest.front().size() <= longest_inline;
     };
     auto made = change_put_end([&](edit<put_state>& end) -> result<progress> {
+        put_state now = end.now;  // in registers, like the other end in take_some()
         for (; goes_on(); ++count) {
             const message_bytes next(rest.front());
-            if (!content_.append_here(end.now, next)) {
+            if (!content_.append_here(now, next)) {
+                end.now = now;
                 const auto appended = content_.append(end, experience(), next);
+                now = end.now;
                 const bool is_done = appended && appended.value() == progress::done;
                 if (!is_done && count == 0) return appended;
                 if (!is_done) break;
@@ -75,6 +78,7 @@ result<progress> byte_queue::put_some(message_batch& rest) {
             bytes += next.size();
             rest.pop_front();
         }
+        end.now = now;
         end.commit();
         return progress::done;
     });

@@ -122,7 +122,8 @@ class queue_content {
     bool is_within_limits(const put_state& end, std::uint64_t size) const noexcept;
     bool has_room(put_state& end, std::uint64_t size) const noexcept;
     result<progress> open_block(transaction& changing, put_state& end) const;
-    void write_record(put_state& end, queue_record record, message_bytes message) const noexcept;
+    void write_record(put_state& end, queue_record record,
+                      const message_bytes& message) const noexcept;
 
     queue_record record_at(const get_state& end) const noexcept;
     result<progress> take_returned(lock_experience& pool, taken_message& into,
@@ -157,12 +158,12 @@ inline bool queue_content::has_room(put_state& end, std::uint64_t size) const no
 }
 
 inline void queue_content::write_record(put_state& end, queue_record record,
-                                        message_bytes message) const noexcept {
+                                        const message_bytes& message) const noexcept {
     std::byte* const at = pool_.bytes(end.tail_block).data() + end.tail;
     std::memcpy(at, &record, sizeof record);
     end.tail += cost_of(message.size());
     ++end.count;
-    message.read(at + sizeof record, message.size());
+    message.copy_to(at + sizeof record);
 }
 
 inline bool queue_content::append_here(put_state& end,

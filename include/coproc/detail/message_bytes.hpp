@@ -24,6 +24,11 @@ class message_bytes {
                   std::size_t size) noexcept
         : own_(own), borrowed_(borrowed), size_(size) {}
 
+    /// All that has not been read, in one go; it counts as unread still.
+    void copy_to(std::byte* into) const noexcept {
+        if (!borrowed_.empty()) return message_bytes(*this).read_parts(into, size_);
+        if (size_ > 0) std::memcpy(into, own_.data() + read_, size_);
+    }
     /// Of what has not been read.
     std::size_t size() const noexcept { return size_; }
     /// Requires: there are so many.

@@ -5,7 +5,11 @@
 #include <coproc/detail/queue_access.hpp>
 #include <coproc/detail/queue_operations.hpp>
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cstddef>
+#include <cstring>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -20,9 +24,18 @@ namespace coproc::detail {
 /// Decodes behind the others in a vector of T.
 template <class T>
 result<void> decode_behind(void* others, decoder& message) {
-    COPROC_TRY(auto decoded, message.template get<T>());
-    COPROC_TRY(message.finish());
-    static_cast<std::vector<T>*>(others)->push_back(std::move(decoded));
+    auto& all = *static_cast<std::vector<T>*>(others);
+    if constexpr (flat<T>) {
+        COPROC_TRY(const auto bytes, message.read(sizeof(T)));
+        COPROC_TRY(message.finish());
+        std::array<std::byte, sizeof(T)> copy;
+        std::memcpy(copy.data(), bytes.data(), sizeof(T));
+        all.push_back(std::bit_cast<T>(copy));
+    } else {
+        COPROC_TRY(auto decoded, message.template get<T>());
+        COPROC_TRY(message.finish());
+        all.push_back(std::move(decoded));
+    }
     return success();
 }
 
@@ -135,6 +148,7 @@ class typed_queue {
     static task<result<std::vector<T>>> get_some_from(queue_ref from, std::size_t most) {
         std::vector<T> taken;
         if (most == 0) co_return std::move(taken);
+        taken.reserve(std::min({most, queue_size(from), slice / sizeof(T)}));
         COPROC_CO_TRY(co_await get_messages(std::move(from), most, &decode_behind<T>, &taken));
         co_return std::move(taken);
     }
