@@ -181,7 +181,7 @@ struct contender {
     const char* name;
     outcome (*run)(const flow&);
     bool (*can)(const flow&) = [](const flow&) { return true; };
-    std::uint64_t slowness = 1;
+    double pace = 1;  ///< about, so that no run takes long, and none is too short
 };
 
 bool is_extreme(std::uint64_t size) { return size == sizes.front() || size == sizes.back(); }
@@ -194,10 +194,10 @@ std::vector<contender> contenders() {
         {"bare", run_flow<pipe_peer>},
         {"seqpacket", run_flow<seqpacket_peer>, seqpacket_peer::can},
         {"boost", run_flow<boost_peer>},
-        {"asio", asio_flow, is_one_to_one, 2},
+        {"asio", asio_flow, is_one_to_one, 0.5},
         {"coproc", one_at_a_time<coproc::bytes>},
         {"coproc_array", one_at_a_time<small>, is_small},
-        {"coproc_batch", in_batches, is_small},
+        {"coproc_batch", in_batches, is_small, 16},
     };
 #ifdef COPROC_BENCH_ZEROMQ
     all.push_back({"zeromq", run_flow<zeromq_peer>});
@@ -205,32 +205,33 @@ std::vector<contender> contenders() {
     std::fputs("zeromq: not installed when this was built, skipped\n", stderr);
 #endif
     if (has_python()) {
-        all.push_back({"py_Queue", python<python_queue>, nullptr, 20});
-        all.push_back({"py_SimpleQueue", python<python_simple>, nullptr, 20});
-        all.push_back({"py_JoinableQueue", python<python_joinable>, nullptr, 20});
-        all.push_back({"py_Pipe", script<coproc::bench::python, pipe_script>, is_one_to_one, 10});
+        all.push_back({"py_Queue", python<python_queue>, nullptr, 0.05});
+        all.push_back({"py_SimpleQueue", python<python_simple>, nullptr, 0.05});
+        all.push_back({"py_JoinableQueue", python<python_joinable>, nullptr, 0.05});
+        all.push_back({"py_Pipe", script<coproc::bench::python, pipe_script>, is_one_to_one, 0.1});
     }
-    if (has_peer(go)) all.push_back({"go", script<go, go_script>, is_one_to_one, 2});
-    if (has_peer(node)) all.push_back({"node", script<node, node_script>, is_one_to_one, 20});
+    if (has_peer(go)) all.push_back({"go", script<go, go_script>, is_one_to_one, 0.5});
+    if (has_peer(node)) all.push_back({"node", script<node, node_script>, is_one_to_one, 0.05});
     if (has_peer(uvloop)) {
-        all.push_back({"py_uvloop", script<uvloop, uvloop_script>, is_one_to_one, 10});
+        all.push_back({"py_uvloop", script<uvloop, uvloop_script>, is_one_to_one, 0.1});
     }
     return all;
 }
 
 /// So many that starting together does not count, nor that each process touches the queue's memory
-/// for the first time (with a quarter of a gigabyte it was half of what 1 MiB took with four
-/// producers); or, for a short run, hardly any.
-std::uint64_t count_for(std::uint64_t size, std::uint64_t slowness, bool is_short) {
+/// for the first time; or, for a short run, hardly any. (With a quarter of a gigabyte that was half
+/// of what 1 MiB took with four producers.)
+std::uint64_t count_for(std::uint64_t size, double pace, bool is_short) {
     const std::uint64_t most = 1'000'000;
-    const std::uint64_t bytes = std::uint64_t{1024} << 20U;
-    const std::uint64_t count = std::min(most, bytes / size) / slowness / (is_short ? 100 : 1);
+    const std::uint64_t bytes = std::uint64_t{1} << 30U;
+    const double all = pace * static_cast<double>(std::min(most, bytes / size));
+    const auto count = static_cast<std::uint64_t>(is_short ? all / 100 : all);
     return std::max<std::uint64_t>(8, count / 8 * 8);
 }
 
 void add(const contender& one, std::uint64_t producers, std::uint64_t consumers, std::uint64_t size,
          bool is_short) {
-    const flow what{producers, consumers, size, count_for(size, one.slowness, is_short)};
+    const flow what{producers, consumers, size, count_for(size, one.pace, is_short)};
     if (one.can != nullptr && !one.can(what)) return;
     const std::string flows = std::to_string(producers) + "_to_" + std::to_string(consumers);
     const auto run = [what, function = one.run] { return function(what); };
