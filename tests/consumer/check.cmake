@@ -2,7 +2,8 @@
 #   install        what BUILD holds, with cmake --install and, in another tree, as Debian packages
 #   finding        what find_package answers: finding/CMakeLists.txt
 #   find_package, Debian, add_subdirectory, FetchContent, pkg-config
-#                  another project, which gets coproc in this way, is built and run with each KIND
+#                  another project, which gets coproc in this way, is built and run with each KIND,
+#                  by COMPILER; what is installed is used by the other compiler, too
 
 function(step)
   execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
@@ -29,9 +30,13 @@ function(expect_kind program kind)
   endif()
 endfunction()
 
-# A clang++ that coproc is written for; nothing if there is none.
-function(find_clang variable)
+# A compiler that coproc is written for and that is not COMPILER; nothing if there is none.
+function(find_other_compiler variable)
   set(${variable} "" PARENT_SCOPE)
+  if(COMPILER MATCHES "clang")
+    set(${variable} g++ PARENT_SCOPE)
+    return()
+  endif()
   find_program(found NAMES clang++-19 clang++ NO_CACHE)
   if(found)
     output(version ${found} -dumpversion)
@@ -115,6 +120,12 @@ if(STEP STREQUAL "Debian")
   set(prefix ${debian}/usr)
 endif()
 
+set(compilers ${COMPILER})
+if(STEP MATCHES "find_package|Debian|pkg-config")
+  find_other_compiler(other)
+  list(APPEND compilers ${other})
+endif()
+
 if(STEP STREQUAL "pkg-config")
   file(GLOB_RECURSE description ${prefix}/coproc.pc)
   cmake_path(GET description PARENT_PATH folder)
@@ -130,14 +141,6 @@ if(STEP STREQUAL "pkg-config")
   endif()
   string(REPLACE "-lcoproc" "-l:libcoproc.a" static_libs "${static_libs}")
   separate_arguments(cflags UNIX_COMMAND "${cflags}")
-  # The compiler that the library was built with, and the other one.
-  set(compilers ${COMPILER})
-  if(COMPILER MATCHES "clang")
-    list(APPEND compilers g++)
-  else()
-    find_clang(clang)
-    list(APPEND compilers ${clang})
-  endif()
   foreach(compiler IN LISTS compilers)
     message("a program made by ${compiler}")
     step(${compiler} -std=c++20 ${cflags} -fvisibility=hidden -fvisibility-inlines-hidden
@@ -152,15 +155,15 @@ if(STEP STREQUAL "pkg-config")
   return()
 endif()
 
-foreach(kind IN LISTS KIND)
+function(build_and_run kind compiler tree)
   set(shared OFF)
   if(kind STREQUAL shared)
     set(shared ON)
   endif()
-  set(tree ${SCRATCH}/${STEP}-${kind})
+  message("a program made by ${compiler}, ${kind}")
   file(REMOVE_RECURSE ${tree})
-  step(${CMAKE_COMMAND} -S ${sources} -B ${tree} ${as_before} -D WAY=${STEP}
-       -D CMAKE_PREFIX_PATH=${prefix} -D CMAKE_FIND_USE_PACKAGE_REGISTRY=OFF
+  step(${CMAKE_COMMAND} -S ${sources} -B ${tree} ${as_before} -D CMAKE_CXX_COMPILER=${compiler}
+       -D WAY=${STEP} -D CMAKE_PREFIX_PATH=${prefix} -D CMAKE_FIND_USE_PACKAGE_REGISTRY=OFF
        -D COPROC_SOURCE=${coproc} -D BUILD_SHARED_LIBS=${shared})
   execute_process(COMMAND ${CMAKE_COMMAND} --build ${tree} --parallel 2
                   OUTPUT_VARIABLE text ECHO_OUTPUT_VARIABLE COMMAND_ERROR_IS_FATAL ANY)
@@ -169,12 +172,21 @@ foreach(kind IN LISTS KIND)
   endif()
   expect_kind(${tree}/consumer ${kind})
   step(${tree}/consumer)
+endfunction()
+
+foreach(kind IN LISTS KIND)
+  set(number 0)
+  foreach(compiler IN LISTS compilers)
+    math(EXPR number "${number} + 1")
+    build_and_run(${kind} ${compiler} ${SCRATCH}/${STEP}-${kind}-${number})
+  endforeach()
 endforeach()
 
 if(STEP STREQUAL "add_subdirectory")
   # The consumer's folders are coproc's, too.
   file(REMOVE_RECURSE ${SCRATCH}/other-folders)
-  step(${CMAKE_COMMAND} --install ${tree} --prefix ${SCRATCH}/other-folders)
+  step(${CMAKE_COMMAND} --install ${SCRATCH}/add_subdirectory-static-1
+       --prefix ${SCRATCH}/other-folders)
   content(files ${SCRATCH}/other-folders)
   expect("${files}" "^include/more/coproc/barrier\\.hpp\n.*\nlibraries/libcoproc\\.a\n")
   if("${files}" MATCHES "(^|\n)(include/coproc|lib)/")
