@@ -179,6 +179,7 @@ task<void> draw(shared_value<picture> frame, coproc::event stop) {
         (co_await frame.store(picture_of(i))).value();
     }
 }
+void return_at_once() {}
 task<void> receive_and_store(coproc::connection from) {
     const auto frame = (co_await from.recv<shared_value<picture>>()).value();
     (co_await frame.store(picture_of(frame.load().words[0] + 1))).value();
@@ -195,6 +196,18 @@ CO_TEST_CASE("shared_value: a message takes it to a child", "[shared_value][proc
     const auto ended = co_await child.join();
     CHECK(ended.value().success());
     CHECK(frame.load().words == picture_of(42).words);
+}
+
+CO_TEST_CASE("shared_value: what cannot be repaired at once is an errand of coproc's",
+             "[shared_value][process]") {
+    const auto value = shared_value<int>::create(0).value();
+    const stopped_writer somebody(value);
+    process child(return_at_once);
+    (co_await child.start()).value();
+    CHECK((co_await child.join()).value().success());
+    const auto rt = co_await coproc::current_runtime();
+    CHECK_THAT(rt.dump(), Catch::Contains("\n  errand "));
+    // shutdown() ends it: to leave it behind is not to leave a task.
 }
 
 CO_TEST_CASE("shared_value: no update of any process is lost", "[shared_value][process]") {

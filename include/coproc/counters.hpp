@@ -10,7 +10,7 @@ namespace coproc {
 
 /// They only grow.
 struct runtime_counters {
-    std::uint64_t tasks_spawned = 0;  ///< coproc's own services among them
+    std::uint64_t tasks_spawned = 0;  ///< coproc's own among them
     std::uint64_t tasks_ended = 0;
     std::uint64_t resumptions = 0;  ///< of coroutines, by the loop: its work
 

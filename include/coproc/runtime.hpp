@@ -148,7 +148,13 @@ class runtime_ref {
 
     detail::loop& home() const noexcept { return *loop_; }
 
-    /// For coproc's own tasks, which serve the others and are not ended by shutdown().
+    /// For coproc's own tasks: errands, which shutdown() ends like any task, and services, which
+    /// serve the others and end after them.
+    template <class T>
+    spawned<T> spawn_errand(task<T> body) const {
+        return spawned<T>(
+            detail::root_of<T>::start(*loop_, std::move(body), detail::root::kind::errand));
+    }
     template <class T>
     spawned<T> spawn_service(task<T> body) const {
         return spawned<T>(

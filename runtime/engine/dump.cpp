@@ -81,8 +81,7 @@ void loop::describe_tasks(std::string& into) {
         ready.emplace(&one.scope().root(), &one);
     }
     tasks_.for_each([&](root& task) {
-        into += task.is_service() ? "  service " : "  task ";
-        into += std::to_string(task.number());
+        into += std::string("  ") + task.kind_name() + ' ' + std::to_string(task.number());
         if (task.scope().is_canceled()) into += ", canceled";
         into += '\n';
         const std::size_t before = into.size();

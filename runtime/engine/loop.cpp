@@ -222,22 +222,6 @@ void loop::leave(root& task) noexcept {
     if (tasks_.empty()) uv_unref(as_handle(handles_->inbox));
 }
 
-root* loop::task_to_end() noexcept {
-    root* found = nullptr;
-    tasks_.for_each([&](root& task) {
-        if (task.ends_in_shutdown()) found = &task;
-    });
-    return found;
-}
-
-root* loop::task_of(const cancel_scope& scope) noexcept {
-    root* found = nullptr;
-    tasks_.for_each([&](root& task) {
-        if (&task.scope() == &scope) found = &task;
-    });
-    return found;
-}
-
 task<void> loop::end_residents() {
     std::vector<resident*> all;
     all.reserve(residents_.size());

@@ -53,10 +53,15 @@ class loop {
     /// A task lives: libuv's loop is kept running until all have left. Answers its number.
     std::uint64_t enter(root& task) noexcept;
     void leave(root& task) noexcept;
-    /// A live task for which a shutdown has to wait, or nullptr.
-    root* task_to_end() noexcept;
-    /// The task whose scope this is, or nullptr.
-    root* task_of(const cancel_scope& scope) noexcept;
+    /// A live task of which that is true, or nullptr.
+    template <class Predicate>
+    root* find_task(Predicate is_wanted) {
+        root* found = nullptr;
+        tasks_.for_each([&](root& task) {
+            if (is_wanted(task)) found = &task;
+        });
+        return found;
+    }
     /// Awaits end() of all residents.
     task<void> end_residents();
 

@@ -2,6 +2,8 @@
 
 #include "engine/loop.hpp"
 
+#include <functional>
+
 namespace coproc {
 
 namespace detail {
@@ -51,11 +53,12 @@ runtime_counters runtime_ref::counters() const noexcept { return loop_->counted(
 task<result<void>> runtime_ref::shutdown() const {
     detail::loop& home = *loop_;
     detail::cancel_scope& mine = co_await detail::current_scope();
-    if (detail::root* self = home.task_of(mine.root())) self->begins_shutdown();
+    const auto is_self = [&](detail::root& task) { return &task.scope() == &mine.root(); };
+    if (detail::root* self = home.find_task(is_self)) self->begins_shutdown();
     // Its own wait must not be canceled: the caller counts on the others' end.
     detail::cancel_scope shield(mine, detail::cancel_scope::shielded::yes);
     co_await detail::enter_scope(shield);
-    while (detail::root* other = home.task_to_end()) {
+    while (detail::root* other = home.find_task(std::mem_fn(&detail::root::ends_in_shutdown))) {
         other->scope().cancel();
         (co_await other->ended().wait()).value();
     }

@@ -71,7 +71,7 @@ void repair_for(participant dead, ending how, loop* home) {
         locked = left_after_repair(std::move(locked), dead, how);
     }
     if (locked.empty() || home == nullptr) return;
-    runtime_ref(*home).spawn(repair_later(std::move(locked), dead, how));
+    runtime_ref(*home).spawn_errand(repair_later(std::move(locked), dead, how));
 }
 
 result<std::shared_ptr<const unique_fd>> shared_object::shared_ringer() {
@@ -247,7 +247,7 @@ task<result<void>> shared_object::until_done(std::shared_ptr<shared_object> self
 
 bool shared_object::later(task<void> rest) {
     if (bell_ == nullptr) return false;
-    runtime_ref(bell_->home()).spawn(std::move(rest));
+    runtime_ref(bell_->home()).spawn_errand(std::move(rest));
     return true;
 }
 

@@ -25,16 +25,16 @@ class posted {
 
 class root : public list_hook<root> {
  public:
-    /// Whether shutdown() cancels it and waits for its end: services end by themselves when the
-    /// tasks have.
-    enum class kind { task, service };
+    /// Errands and services are coproc's own. shutdown() cancels tasks and errands, and waits for
+    /// their end; services end by themselves when these have.
+    enum class kind { task, errand, service };
 
     explicit root(loop& home, kind which = kind::task) noexcept : scope_(home), kind_(which) {}
     root(const root&) = delete;
     root& operator=(const root&) = delete;
     virtual ~root() = default;
 
-    bool ends_in_shutdown() const noexcept { return kind_ == kind::task && !shutting_down_; }
+    bool ends_in_shutdown() const noexcept { return kind_ != kind::service && !shutting_down_; }
     /// It waits for the others, so none of them must wait for it.
     void begins_shutdown() noexcept { shutting_down_ = true; }
 
@@ -42,12 +42,15 @@ class root : public list_hook<root> {
     wait_list& ended() noexcept { return ended_; }
     bool has_ended() const noexcept { return ended_.is_open(); }
 
-    bool is_service() const noexcept { return kind_ == kind::service; }
+    bool is_callers() const noexcept { return kind_ == kind::task; }
+    const char* kind_name() const noexcept {
+        if (kind_ == kind::task) return "task";
+        return kind_ == kind::errand ? "errand" : "service";
+    }
     /// The first task of a loop is 1.
     std::uint64_t number() const noexcept { return number_; }
     void describe(std::string& into) const {
-        into +=
-            (is_service() ? "the end of service " : "the end of task ") + std::to_string(number_);
+        into += std::string("the end of ") + kind_name() + ' ' + std::to_string(number_);
     }
 
     /// Joins the loop's tasks; leaves them when the task has ended.
